@@ -1,0 +1,7 @@
+#include "core/version.hpp"
+
+namespace truetile {
+
+std::string_view version() noexcept { return TRUETILE_VERSION; }
+
+}  // namespace truetile
