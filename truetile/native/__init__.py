@@ -1,0 +1,8 @@
+"""Everything that has a native form: the ops on tensors, each with a twin in plain Python.
+
+Importing this imports neither torch nor a library; the first call does.
+"""
+
+from .ops import blend_tile, count_nonfinite, status
+
+__all__ = ["blend_tile", "count_nonfinite", "status"]

@@ -1,0 +1,205 @@
+"""The two ops, native where a library serves the call and plain torch elsewhere.
+
+Which of the two runs is decided per call and counted with its reason; `status()` shows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from . import locate
+
+if TYPE_CHECKING:
+    import torch
+
+# The op library that serves a device type. The CPU library registers the schemas for both.
+_LIBRARIES = {"cpu": "truetile_ops", "cuda": "truetile_ops_cuda"}
+_OLDEST_TORCH = (2, 10)
+_calls: Counter[tuple[str, str]] = Counter()
+
+
+def blend_tile(
+    block: torch.Tensor,
+    out: torch.Tensor,
+    line_x: torch.Tensor,
+    line_y: torch.Tensor,
+    line_t: torch.Tensor,
+    use: Sequence[int],
+    lead: Sequence[int],
+    tail: Sequence[int],
+    offset: Sequence[int],
+    origin: Sequence[int],
+    scale: float = 1.0,
+    shift: float = 0.0,
+    lo: float = float("-inf"),
+    hi: float = float("inf"),
+) -> None:
+    """Blend a box of one tile into the canvas `out`.
+
+    Tiles come in raster order of (y, x) with time inside, the boxes of one tile likewise. All
+    lengths are pixels and frames; triples are (t, y, x). Nothing is allocated by the native op,
+    nothing waits for the device.
+
+    Args:
+        block: [C, t, h, w], float32, float16 or bfloat16, any strides: a box of the tile's used
+            part.
+        out: [C, T, H, W], one of the same dtypes, any strides (an NHWC canvas comes permuted);
+            on the device of `block`, or CPU memory (pinned for the native op on CUDA; the copy
+            is then only complete when the stream is).
+        line_x: float32, contiguous [C, >= T, >= use y, >= x zone]: the weighted tail zones of
+            the tile to the left, by frame of `out`, row of the tile and slot of the zone. Like
+            the other two it is needed where its axis has a zone, and may else be empty.
+        line_y: float32, contiguous [C, >= T, >= y zone, >= W]: those of the row of tiles above,
+            by frame of `out`, slot and column of `out`.
+        line_t: float32, contiguous [C, >= t zone, >= use y, >= use x]: those of the chunk
+            before, by slot and position in the tile.
+        use: lengths of the tile's used part.
+        lead: lengths of its fade-in zones; index i of a zone of p has weight (i + 0.5) / p.
+        tail: lengths of its fade-out zones, which hold 1 minus the next tile's lead weights.
+            lead + tail <= use.
+        offset: where `block` lies in the used part.
+        origin: where the used part lies in `out`.
+        scale: finished values are clamped as value * scale + shift to [lo, hi]; NaN stays NaN.
+        shift: see scale.
+        lo: see scale.
+        hi: see scale.
+
+    Raises:
+        ValueError: an argument does not fit; the message says which, its value and the rule.
+    """
+    args = (block, out, line_x, line_y, line_t, list(use), list(lead), list(tail), list(offset))
+    args += (list(origin), float(scale), float(shift), float(lo), float(hi))
+    _run("blend_tile", _decline(block, out), args)
+
+
+def count_nonfinite(x: torch.Tensor, counts: torch.Tensor) -> None:
+    """Count what is not finite in `x`, without waiting for the device.
+
+    Args:
+        x: float32, float16 or bfloat16, any shape and strides.
+        counts: int64 [2] on the same device; the number of NaN is added to counts[0], of
+            infinities to counts[1].
+
+    Raises:
+        ValueError: an argument does not fit; the message says which, its value and the rule.
+    """
+    _run("count_nonfinite", _decline(x, counts), (x, counts))
+
+
+def status() -> dict[str, Any]:
+    """Say which op libraries serve, or why not, and what has run so far.
+
+    Returns:
+        ``{"truetile_ops": {"available": bool, "reason": str | None, "path": str | None},
+        "truetile_ops_cuda": ..., "calls": {"blend_tile: native": n, "blend_tile: twin (why)": m}}``
+    """
+    answer: dict[str, Any] = {}
+    for device, name in _LIBRARIES.items():
+        reason = _switched_off() or _load(device)
+        path = locate.library(name)
+        answer[name] = {
+            "available": reason is None,
+            "reason": reason,
+            "path": str(path) if path else None,
+        }
+    answer["calls"] = {f"{op}: {how}": n for (op, how), n in sorted(_calls.items())}
+    return answer
+
+
+def _run(op: str, reason: str | None, args: tuple[Any, ...]) -> None:
+    _calls[op, f"twin ({reason})" if reason else "native"] += 1
+    if reason:
+        from . import twins
+
+        getattr(twins, op)(*args)
+        return
+    import torch
+
+    try:
+        getattr(torch.ops.truetile, op)(*args)
+    except RuntimeError as error:
+        # The stable ABI hands every C++ exception over as RuntimeError.
+        first = str(error).partition("\n")[0]
+        if f"{op}: " not in first or isinstance(error, torch.OutOfMemoryError):
+            raise
+        raise ValueError(first[first.index(f"{op}: ") :]) from None
+
+
+def _decline(x: torch.Tensor, written: torch.Tensor) -> str | None:
+    """Why the native op cannot serve this call; None when it can."""
+    device = x.device.type
+    if reason := _switched_off():
+        return reason
+    if device not in _LIBRARIES:
+        return f"device type {device}: native ops serve cpu and cuda"
+    if reason := _load(device):
+        return reason
+    if written.device != x.device and written.device.type == "cpu" and not written.is_pinned():
+        return "out is pageable CPU memory: the native op writes to pinned memory only"
+    return None
+
+
+def _switched_off() -> str | None:
+    return "TRUETILE_NATIVE=0" if os.environ.get("TRUETILE_NATIVE") == "0" else None
+
+
+class _UnavailableError(Exception):
+    """Why a library does not serve; never leaves this module."""
+
+
+@functools.cache
+def _load(device: str) -> str | None:
+    """Load the op library for a device type, once; the reason when that fails."""
+    try:
+        _load_or_raise(device)
+    except _UnavailableError as error:
+        return str(error)
+    return None
+
+
+def _load_or_raise(device: str) -> None:
+    name = _LIBRARIES[device]
+    if device != "cpu" and (reason := _load("cpu")):
+        raise _UnavailableError(f"needs {_LIBRARIES['cpu']}: {reason}")
+    try:
+        import torch
+    except ImportError as error:
+        raise _UnavailableError(f"torch cannot be imported: {error}") from None
+    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
+    if version < _OLDEST_TORCH:
+        raise _UnavailableError(f"torch {torch.__version__}: the op libraries need 2.10 or newer")
+    if device == "cuda" and torch.version.cuda is None:
+        raise _UnavailableError(f"torch {torch.__version__} is built without CUDA")
+    path = locate.library(name)
+    if path is None:
+        raise _UnavailableError(locate.reasons().get(name, f"{name} was not found"))
+    # The pack may be imported under two names in one process, but an op is registered once.
+    if _has_kernel("blend_tile", device.upper()):
+        return
+    try:
+        torch.ops.load_library(str(path))
+    except OSError as error:
+        raise _UnavailableError(f"{path} cannot be loaded: {error}") from None
+    if device == "cpu":
+        _register_fakes()
+
+
+def _has_kernel(op: str, key: str) -> bool:
+    import torch
+
+    with contextlib.suppress(RuntimeError):
+        return torch._C._dispatch_has_kernel_for_dispatch_key(f"truetile::{op}", key)
+    return False
+
+
+def _register_fakes() -> None:
+    """Nothing is returned, so that tracing needs no shapes: only to be told that."""
+    import torch
+
+    for op in ("blend_tile", "count_nonfinite"):
+        torch.library.register_fake(f"truetile::{op}", lambda *args: None)
