@@ -1,0 +1,15 @@
+"""Errors of TrueTile. Each message names the argument, the value it got and the values allowed."""
+
+__all__ = ["BudgetError", "InvalidArgument", "LadderExhausted"]
+
+
+class InvalidArgument(ValueError):
+    """An argument outside its range, e.g. `overlap=64: must be in [0, 63] (tile=64)`."""
+
+
+class BudgetError(RuntimeError):
+    """No rung of the ladder fits the byte budget; the message lists what each rung needs."""
+
+
+class LadderExhausted(RuntimeError):
+    """Memory ran out on the smallest rung too; the message lists the rungs and their bytes."""

@@ -1,0 +1,30 @@
+"""Planning in plain Python: what truetile.plan uses where the native core is missing.
+
+The same names, attributes, results and messages as the C++ core (csrc/core), and the oracle of its
+tests. Triples are (t, y, x); sizes are latents unless a name says otherwise.
+"""
+
+from .grid import AxisScale, AxisTile, Span, axis_tiles, axis_weights, chunk_grid, even_grid
+from .ladder import Ladder, Level, RungCount, Step
+from .rungs import CostModel, LadderOptions, Rung, choose_rung, format_bytes, make_rungs, rung_bytes
+
+__all__ = [
+    "AxisScale",
+    "AxisTile",
+    "CostModel",
+    "Ladder",
+    "LadderOptions",
+    "Level",
+    "Rung",
+    "RungCount",
+    "Span",
+    "Step",
+    "axis_tiles",
+    "axis_weights",
+    "choose_rung",
+    "chunk_grid",
+    "even_grid",
+    "format_bytes",
+    "make_rungs",
+    "rung_bytes",
+]
