@@ -138,8 +138,8 @@ class Ladder:
         return self._total
 
     @property
-    def computed_pixels(self) -> int:
-        """Output elements of all calls that were done; over total_pixels: the work factor."""
+    def computed_latents(self) -> int:
+        """Latents of all calls that were done; over t * y * x of the extent: the work factor."""
         return self._computed
 
     # What it does.
@@ -167,7 +167,7 @@ class Ladder:
         self._close(step)
         self._count(step.rung, "done")
         self._finished += final_volume(step.levels)
-        self._computed += volume([tile.out for tile in step.axes])
+        self._computed += volume(step.latent)
         top = self._stack[-1]
         if step.last_in_tile:
             top.next_tile()

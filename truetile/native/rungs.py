@@ -76,10 +76,13 @@ class Rung:
     chunk_overlap: int
 
     def describe(self) -> str:
-        clip = "whole clip"
+        """`whole`, `16 frames`, `tile 32`, `1 frame, tile 32`: what is not named is whole."""
+        parts = []
         if self.chunk:
-            clip = f"{self.frames} frame{'s' if self.frames > 1 else ''} a chunk"
-        return f"{clip}, {f'tile {self.tile}' if self.tile else 'whole frame'}"
+            parts.append(f"{self.frames} frame{'s' if self.frames > 1 else ''}")
+        if self.tile:
+            parts.append(f"tile {self.tile}")
+        return ", ".join(parts) or "whole"
 
 
 def check_plan(
@@ -234,8 +237,17 @@ def list_needs(rungs: Sequence[Rung], needs: Sequence[int]) -> str:
     )
 
 
-def choose_rung(rungs: Sequence[Rung], needs: Sequence[int], budget: int) -> int:
-    """Index of the first rung whose bytes fit `budget`; BudgetError lists what each would need."""
+def choose_rung(
+    extent: Sequence[int],
+    scales: Sequence[AxisScale],
+    options: LadderOptions,
+    cost: CostModel,
+    budget: int,
+) -> int:
+    """First rung whose bytes fit `budget` (bytes); BudgetError lists what each would need."""
+    check_plan(extent, scales, options, cost)
+    rungs = make_rungs(extent, scales, options)
+    needs = [rung_bytes(rung, extent, scales, options, cost) for rung in rungs]
     for index, need in enumerate(needs):
         if need <= budget:
             return index
