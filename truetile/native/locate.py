@@ -1,0 +1,94 @@
+"""Where the native libraries lie, and why one was not used.
+
+Searched in this order: `TRUETILE_LIB_DIR`, `<package>/_lib`, `truetile/_lib` of the interpreter's
+site-packages (the package may be a checkout inside ComfyUI, the libraries pip's). With
+`TRUETILE_NATIVE=0` nothing native is used. Nothing here raises: a missing or broken binary becomes
+a recorded reason.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+import sysconfig
+from pathlib import Path
+from types import ModuleType
+
+from .. import __version__
+
+# One fixed top-level name: the pack may be imported under several package names in one process,
+# but pybind11 registers its types once.
+CORE = "_truetile_core"
+_SUFFIXES = (".dll", ".pyd") if sys.platform == "win32" else (".so",)
+_reasons: dict[str, str] = {}
+
+
+def enabled() -> bool:
+    return os.environ.get("TRUETILE_NATIVE", "1") != "0"
+
+
+def folders() -> list[Path]:
+    """Folders that may hold the libraries, best first."""
+    found = [Path(os.environ["TRUETILE_LIB_DIR"])] if os.environ.get("TRUETILE_LIB_DIR") else []
+    found.append(Path(__file__).resolve().parent.parent / "_lib")
+    for name in ("purelib", "platlib"):
+        found.append(Path(sysconfig.get_path(name)) / "truetile" / "_lib")
+    return list(dict.fromkeys(found))
+
+
+def library(name: str) -> Path | None:
+    """Path of the library `name` (e.g. `truetile_ops`, `_truetile_core`), or None with a reason."""
+    if not enabled():
+        _reasons[name] = "switched off by TRUETILE_NATIVE=0"
+        return None
+    suffixes = _SUFFIXES
+    if name == CORE:
+        suffixes = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+    for folder in folders():
+        for suffix in suffixes:
+            for prefix in ("", "lib"):
+                path = folder / f"{prefix}{name}{suffix}"
+                if path.is_file():
+                    _reasons.pop(name, None)
+                    return path
+    _reasons[name] = f"{name} not found in {', '.join(map(str, folders()))}"
+    return None
+
+
+def core() -> ModuleType | None:
+    """The C++ core as a module, loaded once a process; None when it may not or cannot be used."""
+    path = library(CORE)
+    if path is None:
+        return None
+    module = sys.modules.get(CORE) or _load(path)
+    if module is None:
+        return None
+    version = getattr(module, "__version__", "unknown")
+    if version != __version__:
+        _reasons[CORE] = (
+            f"{module.__file__} is version {version}, this package {__version__}: "
+            "run `pip install .` again in the pack's folder"
+        )
+        return None
+    return module
+
+
+def _load(path: Path) -> ModuleType | None:
+    try:
+        spec = importlib.util.spec_from_file_location(CORE, path)
+        if spec is None or spec.loader is None:
+            raise ImportError("not an extension module")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    except (ImportError, OSError) as error:
+        _reasons[CORE] = f"{path} cannot be loaded: {error}"
+        return None
+    sys.modules[CORE] = module
+    return module
+
+
+def reasons() -> dict[str, str]:
+    """For each library that is not used: why. Filled by `library` and `core`."""
+    return dict(_reasons)
