@@ -120,7 +120,7 @@ def chunk_grid(size: int, chunk: int, multiple: int = 1) -> list[Span]:
     """Consecutive chunks of at most `chunk`; each but the last ends on a multiple of `multiple`."""
     require_range("size", size, 1, MAX_SIZE)
     require_range("multiple", multiple, 1, MAX_SIZE)
-    require_range("chunk", chunk, multiple, MAX_SIZE, f" (multiple={multiple})")
+    require_range("chunk", chunk, multiple, 2 * MAX_SIZE, f" (multiple={multiple})")
     units = -(-size // multiple)
     count = -(-units // (chunk // multiple))
     ends = (min(size, multiple * ((i + 1) * units // count)) for i in range(count))
@@ -161,7 +161,7 @@ def axis_tiles(
     else:
         if scale.causal and tile < size:
             require_range("tile", tile, 2, MAX_SIZE, " (causal)")
-            require_range("overlap", overlap, 1, tile - 1, f" (tile={tile}, causal)")
+            require_range("overlap", overlap, 1, tile - 1, f" (causal, tile={tile})")
         spans = even_grid(size, tile, overlap)
     outs = [scale.span(span, carried) for span in spans]
     zones = _zones(outs)

@@ -89,6 +89,11 @@ def _load(path: Path) -> ModuleType | None:
     return module
 
 
+def refuse(name: str, reason: str) -> None:
+    """Record that the library `name` was found and yet is not used."""
+    _reasons[name] = reason
+
+
 def reasons() -> dict[str, str]:
     """For each library that is not used: why. Filled by `library` and `core`."""
     return dict(_reasons)

@@ -97,7 +97,8 @@ def check_plan(
             allowed = f"{scale.factor} (the factor of {name})"
             require(not scale.causal, f"first.{name}", scale.first, allowed)
         pixels *= scale.pixels(size)
-    require(pixels <= MAX_PIXELS, "pixels", pixels, f"in [1, {MAX_PIXELS}] (t * y * x)")
+    allowed = f"at most {MAX_PIXELS} pixel-frames"
+    require(pixels <= MAX_PIXELS, "extent", tuple(extent), allowed)
     o = options
     require_range("tile", o.tile, 1, MAX_SIZE)
     require_range("overlap", o.overlap, 0, o.tile - 1, f" (tile={o.tile})")
