@@ -1,6 +1,6 @@
 """Errors of TrueTile. Each message names the argument, the value it got and the values allowed."""
 
-__all__ = ["BudgetError", "InvalidArgument", "LadderExhausted"]
+__all__ = ["BudgetError", "InvalidArgument", "LadderExhausted", "NonFiniteError"]
 
 
 class InvalidArgument(ValueError):
@@ -13,3 +13,7 @@ class BudgetError(RuntimeError):
 
 class LadderExhausted(RuntimeError):
     """Memory ran out on the smallest rung too; the message lists the rungs and their bytes."""
+
+
+class NonFiniteError(RuntimeError):
+    """The VAE made NaN or Inf from finite input, in float32 too; the message says where."""

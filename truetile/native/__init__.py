@@ -3,6 +3,6 @@
 Importing this imports neither torch nor a library; the first call does.
 """
 
-from .ops import blend_tile, count_nonfinite, status
+from .ops import blend_tile, count_nonfinite, status, why_twin
 
-__all__ = ["blend_tile", "count_nonfinite", "status"]
+__all__ = ["blend_tile", "count_nonfinite", "status", "why_twin"]

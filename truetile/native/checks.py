@@ -24,6 +24,7 @@ def blend_tile(
     tail: Sequence[int],
     offset: Sequence[int],
     origin: Sequence[int],
+    out_origin: Sequence[int],
     lo: float,
     hi: float,
 ) -> None:
@@ -33,9 +34,10 @@ def blend_tile(
         _rank(op, name, tensor, 4)
         _dtype(op, name, tensor, _DTYPES)
     triples = {"use": use, "lead": lead, "tail": tail, "offset": offset, "origin": origin}
+    triples["out_origin"] = out_origin
     for name, values in triples.items():
         if len(values) != 3:
-            _fail(op, name, list(values), "must have 3 values (t, y, x)")
+            _fail(op, f"len({name})", len(values), "must be 3 (t, y, x)")
     if not lo <= hi:
         _fail(op, "lo", lo, f"must be <= hi={hi}")
     channels = block.shape[0]
@@ -50,8 +52,13 @@ def blend_tile(
         _range(op, f"tail[{i}]", tail[i], 0, use[i], f"use={use[i]}")
         _range(op, f"lead[{i}]", lead[i], 0, use[i] - tail[i], f"use={use[i]}, tail={tail[i]}")
         _range(op, f"offset[{i}]", offset[i], 0, use[i] - size, f"use={use[i]}, block={size}")
-        limit = out.shape[1 + i] - use[i]
-        _range(op, f"origin[{i}]", origin[i], 0, limit, f"out={out.shape[1 + i]}, use={use[i]}")
+        if origin[i] < 0:
+            _fail(op, f"origin[{i}]", origin[i], f"must be >= 0 (axis {axis})")
+        # Only what becomes final is written: the tail zone stays in the line buffer.
+        final = min(offset[i] + size, use[i] - tail[i]) - offset[i]
+        limit = out.shape[1 + i] - max(0, final) - offset[i]
+        why = f"out={out.shape[1 + i]}, offset={offset[i]}, final={max(0, final)}"
+        _range(op, f"out_origin[{i}]", out_origin[i], -offset[i], limit, why)
 
     zone = [max(p, q) for p, q in zip(lead, tail, strict=True)]
     frames, columns = origin[0] + use[0], origin[2] + use[2]

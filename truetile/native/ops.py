@@ -38,6 +38,7 @@ def blend_tile(
     shift: float = 0.0,
     lo: float = float("-inf"),
     hi: float = float("inf"),
+    out_origin: Sequence[int] | None = None,
 ) -> None:
     """Blend a box of one tile into the canvas `out`.
 
@@ -74,6 +75,11 @@ def blend_tile(
     """
     args = (block, out, line_x, line_y, line_t, list(use), list(lead), list(tail), list(offset))
     args += (list(origin), float(scale), float(shift), float(lo), float(hi))
+    if out_origin is not None and list(out_origin) != list(origin):
+        from . import twins
+
+        twins.blend_tile(*args, list(out_origin))
+        return
     _run("blend_tile", _decline(block, out), args)
 
 
@@ -111,6 +117,15 @@ def status() -> dict[str, Any]:
     return answer
 
 
+def why_twin(device: str) -> str | None:
+    """Why tensors on a device type ("cpu", "cuda", ...) are served by the twins; None if not."""
+    if reason := _switched_off():
+        return reason
+    if device not in _LIBRARIES:
+        return f"device type {device}: native ops serve cpu and cuda"
+    return _load(device)
+
+
 def _run(op: str, reason: str | None, args: tuple[Any, ...]) -> None:
     _calls[op, f"twin ({reason})" if reason else "native"] += 1
     if reason:
@@ -132,12 +147,7 @@ def _run(op: str, reason: str | None, args: tuple[Any, ...]) -> None:
 
 def _decline(x: torch.Tensor, written: torch.Tensor) -> str | None:
     """Why the native op cannot serve this call; None when it can."""
-    device = x.device.type
-    if reason := _switched_off():
-        return reason
-    if device not in _LIBRARIES:
-        return f"device type {device}: native ops serve cpu and cuda"
-    if reason := _load(device):
+    if reason := why_twin(x.device.type):
         return reason
     if written.device != x.device and written.device.type == "cpu" and not written.is_pinned():
         return "out is pageable CPU memory: the native op writes to pinned memory only"

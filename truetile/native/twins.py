@@ -31,9 +31,13 @@ def blend_tile(
     shift: float,
     lo: float,
     hi: float,
+    out_origin: Sequence[int] | None = None,
 ) -> None:
     """Blend a box of one tile into `out`; see `truetile.native.blend_tile` for the arguments."""
-    checks.blend_tile(block, out, line_x, line_y, line_t, use, lead, tail, offset, origin, lo, hi)
+    out_origin = origin if out_origin is None else out_origin
+    checks.blend_tile(
+        block, out, line_x, line_y, line_t, use, lead, tail, offset, origin, out_origin, lo, hi
+    )
     if block.numel() == 0:
         return
     v = block.float()
@@ -58,11 +62,12 @@ def blend_tile(
     if lead[1] or tail[1]:
         place = line_y[:, frames, :, columns]
         v = _fold(v, place, _Y, y0, use[1], lead[1], tail[1])
-    rows = slice(origin[1] + y0, origin[1] + y0 + v.shape[_Y])
 
+    begin = [o + b for o, b in zip(out_origin, offset, strict=True)]
+    t, y, x = (slice(b, b + n) for b, n in zip(begin, v.shape[1:], strict=True))
     v = (v * scale + shift).clamp(lo, hi)  # clamp keeps NaN
     # A blocking copy: `out` may be host memory, which the next reader will not wait for.
-    out[:, frames, rows, columns].copy_(v.to(out.dtype))
+    out[:, t, y, x].copy_(v.to(out.dtype))
 
 
 @torch.no_grad()

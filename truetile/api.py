@@ -1,0 +1,204 @@
+"""`truetile.decode` and `truetile.encode`: one call for any VAE, with a report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .errors import BudgetError, InvalidArgument, LadderExhausted
+from .report import Report
+
+if TYPE_CHECKING:
+    import torch
+
+    from .engine.planning import Plan
+    from .engine.ports import VaePort
+
+MODES = ("auto", "exact", "blended", "untiled")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to tile, in the units of ComfyUI's tiled VAE nodes.
+
+    tile_size, overlap: pixels. temporal_size, temporal_overlap: frames. mode: "untiled" makes one
+    call and never falls back; "exact" allows only plans equal to it; "blended" starts with tiles;
+    "auto" takes the first that fits `budget` bytes (None: what is free) and goes down on demand.
+    """
+
+    mode: str = "auto"
+    budget: int | None = None
+    tile_size: int = 512
+    overlap: int = 64
+    temporal_size: int = 64
+    temporal_overlap: int = 8
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise InvalidArgument(f"mode={self.mode!r}: must be one of {', '.join(MODES)}")
+        if self.budget is not None and self.budget <= 0:
+            raise InvalidArgument(f"budget={self.budget}: must be None or at least 1 byte")
+        for size, overlap in (("tile_size", "overlap"), ("temporal_size", "temporal_overlap")):
+            length, shared = getattr(self, size), getattr(self, overlap)
+            if length < 1:
+                raise InvalidArgument(f"{size}={length}: must be at least 1")
+            if not 0 <= shared < length:
+                raise InvalidArgument(
+                    f"{overlap}={shared}: must be in [0, {length - 1}] ({size}={length})"
+                )
+
+
+def decode(
+    vae: Any,
+    samples: torch.Tensor,
+    *,
+    mode: str = "auto",
+    budget: int | None = None,
+    tile_size: int = 512,
+    overlap: int = 64,
+    temporal_size: int = 64,
+    temporal_overlap: int = 8,
+    progress: Callable[[int, int], None] | None = None,
+    check_interrupt: Callable[[], None] | None = None,
+    out_dtype: torch.dtype | None = None,
+    pin: bool = True,
+) -> tuple[torch.Tensor, Report]:
+    """Decodes latents to pixels.
+
+    Args:
+        vae: a ComfyUI VAE, a diffusers autoencoder, `truetile.Callables`, or a `VaePort`.
+        samples: latents [B, C, h, w], or [B, C, T, h, w] for a video VAE, on any device.
+        mode, budget, tile_size, overlap, temporal_size, temporal_overlap: see `Settings`.
+        progress: called with (done, total) between tiles.
+        check_interrupt: called between tiles; what it raises ends the call.
+        out_dtype: dtype of the result, float32 by default.
+        pin: result in page-locked memory on CUDA, which saves a copy.
+
+    Returns:
+        Pixels [B, H, W, C] or [B, T, H, W, C] in [0, 1] on the CPU, and the report.
+
+    Raises:
+        InvalidArgument (a ValueError): a bad argument; the message names it and what is allowed.
+        BudgetError: no plan fits `budget`; the message lists what each needs.
+        LadderExhausted: memory ran out on the smallest plan too.
+        NonFiniteError: the VAE makes NaN or Inf, in float32 too.
+    """
+    settings = Settings(mode, budget, tile_size, overlap, temporal_size, temporal_overlap)
+    hooks = Hooks(progress, check_interrupt, out_dtype, pin)
+    return _run(vae, samples, "decode", settings, hooks)
+
+
+def encode(
+    vae: Any,
+    pixels: torch.Tensor,
+    *,
+    mode: str = "auto",
+    budget: int | None = None,
+    tile_size: int = 512,
+    overlap: int = 64,
+    temporal_size: int = 64,
+    temporal_overlap: int = 8,
+    progress: Callable[[int, int], None] | None = None,
+    check_interrupt: Callable[[], None] | None = None,
+    out_dtype: torch.dtype | None = None,
+    pin: bool = True,
+) -> tuple[torch.Tensor, Report]:
+    """Encodes pixels to latents.
+
+    `pixels` is [B, H, W, C] in [0, 1], or [B, T, H, W, C] for a video VAE; height and width are
+    cropped evenly to the VAE's multiple, frames to the number it can represent (a causal VAE of
+    factor 4 takes 4n + 1). Other arguments and errors as in `decode`.
+
+    Returns:
+        Latents [B, C, h, w] or [B, C, T, h, w] on the CPU, and the report.
+    """
+    settings = Settings(mode, budget, tile_size, overlap, temporal_size, temporal_overlap)
+    hooks = Hooks(progress, check_interrupt, out_dtype, pin)
+    return _run(vae, pixels, "encode", settings, hooks)
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What the caller wants to hear and to get."""
+
+    progress: Callable[[int, int], None] | None
+    check_interrupt: Callable[[], None] | None
+    out_dtype: torch.dtype | None
+    pin: bool
+
+
+def _run(
+    vae: Any, data: torch.Tensor, operation: str, settings: Settings, hooks: Hooks
+) -> tuple[torch.Tensor, Report]:
+    import torch
+
+    from .engine.inputs import latents_of, pixels_of
+    from .engine.memory import PeakMark
+    from .engine.planning import make_plan
+    from .engine.ports import Affine, port_for
+
+    began = time.perf_counter()
+    port = port_for(vae)
+    source = latents_of(port, data) if operation == "decode" else pixels_of(port, data)
+    carry = port.carry(operation) if port.time is not None else None
+    plan = make_plan(port, operation, source, settings, carried=carry is not None)
+    port.prepare(plan.needed_bytes)
+    plan = plan.fitted(port.free_bytes)
+    mark = PeakMark(port.device)
+    with torch.inference_mode():
+        result, done = _each_item(port, operation, source, carry, plan, hooks)
+        if operation == "decode" and not isinstance(port.finish, Affine):
+            result = port.finish(result)
+    seconds = time.perf_counter() - began
+    return result, done.report(operation, plan, mark, seconds)
+
+
+def _each_item(
+    port: VaePort,
+    operation: str,
+    source: torch.Tensor,
+    carry: Any,
+    plan: Plan,
+    hooks: Hooks,
+) -> tuple[torch.Tensor, Any]:
+    import torch
+
+    from .engine.blended import Job, TileRunner
+    from .engine.outcome import Outcome
+    from .engine.output import HostBatch
+
+    decoding = operation == "decode"
+    channels = port.pixel_channels if decoding else port.latent_channels
+    items = source.shape[0]
+    batch = HostBatch(
+        items,
+        channels,
+        plan.output_size,
+        dtype=hooks.out_dtype or torch.float32,
+        device=port.device,
+        channels_last=decoding,
+        pin=hooks.pin,
+    )
+    outcome = Outcome()
+    for index in range(items):
+        ladder = plan.ladder()
+        job = Job(port, operation, source[index : index + 1], batch.item(index), carry)
+        runner = TileRunner(job, ladder, last_rung=len(plan.rungs) - 1)
+
+        def progress(done: int, total: int, index: int = index) -> None:
+            hooks.progress(index * total + done, items * total)
+
+        try:
+            runner.run(hooks.check_interrupt, progress if hooks.progress else None)
+        except LadderExhausted as error:
+            raise plan.explain(error) from None
+        outcome.add(ladder, runner)
+    tensor = batch.finish()
+    if source.dim() == 4:  # an image: the frame axis was ours
+        tensor = tensor.squeeze(1 if decoding else 2)
+    return tensor, outcome
+
+
+__all__ = ["MODES", "BudgetError", "Settings", "decode", "encode"]

@@ -1,0 +1,123 @@
+"""The port of a diffusers autoencoder (`AutoencoderKL`, `AutoencoderKLWan`, ...)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from ..families.wan_carry import carry_for
+from ..plan import AxisScale, CostModel
+from .memory import free_bytes
+from .ports import Affine, rough_cost
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..families.carry import CausalCarry
+
+
+def accepts(vae: Any) -> bool:
+    """Whether `vae` is a diffusers model with encode and decode."""
+    return type(vae).__module__.startswith("diffusers.") and hasattr(vae, "config")
+
+
+class DiffusersPort:
+    """`VaePort` of a diffusers autoencoder; latents are those of the module, unscaled.
+
+    The module's own tiling must be off: what it would do to a tile is not what was planned.
+    """
+
+    def __init__(self, vae: Any) -> None:
+        self._vae = vae
+        config = vae.config
+        self.latent_channels = config.get("z_dim") or config["latent_channels"]
+        self.pixel_channels = config.get("in_channels", 3)
+        if config.get("patch_size"):  # Wan 2.2 counts the patch into its channels
+            self.pixel_channels = 3
+        self.spatial = _spatial_factor(vae)
+        self.time = _time_scale(vae)
+        self.finish = Affine()
+
+    @property
+    def device(self) -> torch.device:
+        return next(self._vae.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self._vae.parameters()).dtype
+
+    def decode(self, latent: torch.Tensor) -> torch.Tensor:
+        with _no_own_tiling(self._vae):
+            return self._vae.decode(latent, return_dict=False)[0]
+
+    def encode(self, pixels: torch.Tensor) -> torch.Tensor:
+        with _no_own_tiling(self._vae):
+            return self._vae.encode(pixels, return_dict=False)[0].mode()
+
+    def pixels_in(self, pixels: torch.Tensor) -> torch.Tensor:
+        return pixels * 2 - 1
+
+    def cost(self, operation: str) -> CostModel:
+        return rough_cost(self, operation)
+
+    def prepare(self, needed_bytes: int) -> None:
+        """The module lies where its owner put it."""
+
+    def free_bytes(self) -> int:
+        return free_bytes(self.device)
+
+    @contextmanager
+    def fp32(self) -> Iterator[None]:
+        """Float32 weights for one tile; afterwards the very same tensors are back in place."""
+        held = [(p, p.data) for p in self._vae.parameters()]
+        held += [(b, b.data) for b in self._vae.buffers()]
+        try:
+            for tensor, data in held:
+                if data.is_floating_point():
+                    tensor.data = data.float()
+            yield
+        finally:
+            for tensor, data in held:
+                tensor.data = data
+
+    def carry(self, operation: str) -> CausalCarry | None:
+        return carry_for(self._vae, operation)
+
+
+def _spatial_factor(vae: Any) -> int:
+    # The config comes first: the attribute of a Wan 2.2 module leaves out its 2x2 patches.
+    for source in (vae.config.get("scale_factor_spatial"), _attribute(vae, "spatial")):
+        if source:
+            return int(source)
+    blocks = vae.config.get("block_out_channels")
+    if blocks:
+        return 2 ** (len(blocks) - 1)
+    levels = vae.config.get("temperal_downsample") or vae.config.get("temporal_downsample")
+    return 2 ** len(levels) if levels else 8
+
+
+def _time_scale(vae: Any) -> AxisScale | None:
+    ratio = vae.config.get("scale_factor_temporal") or _attribute(vae, "temporal")
+    if ratio is None:
+        levels = vae.config.get("temperal_downsample") or vae.config.get("temporal_downsample")
+        ratio = 2 ** sum(map(bool, levels)) if levels else None
+    # Every causal video VAE of diffusers maps 1 + k*n frames to 1 + n latents.
+    return None if ratio is None else AxisScale(int(ratio), 1)
+
+
+def _attribute(vae: Any, axis: str) -> int | None:
+    name = f"{axis}_compression_ratio"
+    return getattr(vae, name, None) or vae.config.get(name)
+
+
+@contextmanager
+def _no_own_tiling(vae: Any) -> Iterator[None]:
+    before = getattr(vae, "use_tiling", False)
+    if before:
+        vae.use_tiling = False
+    try:
+        yield
+    finally:
+        if before:
+            vae.use_tiling = True

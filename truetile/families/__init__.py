@@ -1,0 +1,1 @@
+"""What is known about families of VAEs beyond their interface."""
