@@ -9,6 +9,8 @@ from collections.abc import Sequence
 
 import torch
 
+from ..errors import InvalidArgument
+
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 _AXES = "tyx"
 
@@ -28,7 +30,7 @@ def blend_tile(
     lo: float,
     hi: float,
 ) -> None:
-    """Raise ValueError when `blend_tile` would touch memory outside of its arguments."""
+    """Raise InvalidArgument when `blend_tile` would touch memory outside of its arguments."""
     op = "blend_tile"
     for name, tensor in (("block", block), ("out", out)):
         _rank(op, name, tensor, 4)
@@ -68,7 +70,7 @@ def blend_tile(
 
 
 def count_nonfinite(x: torch.Tensor, counts: torch.Tensor) -> None:
-    """Raise ValueError when `counts` cannot take the two counts of `x`."""
+    """Raise InvalidArgument when `counts` cannot take the two counts of `x`."""
     op = "count_nonfinite"
     _dtype(op, "x", x, _DTYPES)
     _rank(op, "counts", counts, 1)
@@ -127,4 +129,4 @@ def _range(op: str, name: str, value: int, low: int, high: int, why: str) -> Non
 
 
 def _fail(op: str, name: str, got: object, rule: str) -> None:
-    raise ValueError(f"{op}: {name}={got}: {rule}")
+    raise InvalidArgument(f"{op}: {name}={got}: {rule}")

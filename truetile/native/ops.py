@@ -6,12 +6,14 @@ Which of the two runs is decided per call and counted with its reason; `status()
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import functools
-import os
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from .. import __version__
+from ..errors import InvalidArgument
 from . import locate
 
 if TYPE_CHECKING:
@@ -34,11 +36,12 @@ def blend_tile(
     tail: Sequence[int],
     offset: Sequence[int],
     origin: Sequence[int],
+    out_origin: Sequence[int] | None = None,
+    *,
     scale: float = 1.0,
     shift: float = 0.0,
     lo: float = float("-inf"),
     hi: float = float("inf"),
-    out_origin: Sequence[int] | None = None,
 ) -> None:
     """Blend a box of one tile into the canvas `out`.
 
@@ -53,10 +56,10 @@ def blend_tile(
             on the device of `block`, or CPU memory (pinned for the native op on CUDA; the copy
             is then only complete when the stream is).
         line_x: float32, contiguous [C, >= T, >= use y, >= x zone]: the weighted tail zones of
-            the tile to the left, by frame of `out`, row of the tile and slot of the zone. Like
-            the other two it is needed where its axis has a zone, and may else be empty.
+            the tile to the left, by frame of the canvas, row of the tile and slot of the zone.
+            Like the other two it is needed where its axis has a zone, and may else be empty.
         line_y: float32, contiguous [C, >= T, >= y zone, >= W]: those of the row of tiles above,
-            by frame of `out`, slot and column of `out`.
+            by frame of the canvas, slot and column of the canvas.
         line_t: float32, contiguous [C, >= t zone, >= use y, >= use x]: those of the chunk
             before, by slot and position in the tile.
         use: lengths of the tile's used part.
@@ -64,22 +67,20 @@ def blend_tile(
         tail: lengths of its fade-out zones, which hold 1 minus the next tile's lead weights.
             lead + tail <= use.
         offset: where `block` lies in the used part.
-        origin: where the used part lies in `out`.
+        origin: where the used part lies in the canvas, which the line buffers count in.
+        out_origin: where it lies in `out`, when `out` is not the whole canvas. What becomes final
+            of the box must fit; an entry may be as low as -offset.
         scale: finished values are clamped as value * scale + shift to [lo, hi]; NaN stays NaN.
         shift: see scale.
         lo: see scale.
         hi: see scale.
 
     Raises:
-        ValueError: an argument does not fit; the message says which, its value and the rule.
+        InvalidArgument: an argument does not fit; the message says which, its value and the rule.
     """
     args = (block, out, line_x, line_y, line_t, list(use), list(lead), list(tail), list(offset))
-    args += (list(origin), float(scale), float(shift), float(lo), float(hi))
-    if out_origin is not None and list(out_origin) != list(origin):
-        from . import twins
-
-        twins.blend_tile(*args, list(out_origin))
-        return
+    args += (list(origin), list(origin if out_origin is None else out_origin))
+    args += (float(scale), float(shift), float(lo), float(hi))
     _run("blend_tile", _decline(block, out), args)
 
 
@@ -92,7 +93,7 @@ def count_nonfinite(x: torch.Tensor, counts: torch.Tensor) -> None:
             infinities to counts[1].
 
     Raises:
-        ValueError: an argument does not fit; the message says which, its value and the rule.
+        InvalidArgument: an argument does not fit; the message says which, its value and the rule.
     """
     _run("count_nonfinite", _decline(x, counts), (x, counts))
 
@@ -142,7 +143,7 @@ def _run(op: str, reason: str | None, args: tuple[Any, ...]) -> None:
         first = str(error).partition("\n")[0]
         if f"{op}: " not in first or isinstance(error, torch.OutOfMemoryError):
             raise
-        raise ValueError(first[first.index(f"{op}: ") :]) from None
+        raise InvalidArgument(first[first.index(f"{op}: ") :]) from None
 
 
 def _decline(x: torch.Tensor, written: torch.Tensor) -> str | None:
@@ -155,7 +156,7 @@ def _decline(x: torch.Tensor, written: torch.Tensor) -> str | None:
 
 
 def _switched_off() -> str | None:
-    return "TRUETILE_NATIVE=0" if os.environ.get("TRUETILE_NATIVE") == "0" else None
+    return None if locate.enabled() else "switched off by TRUETILE_NATIVE=0"
 
 
 class _UnavailableError(Exception):
@@ -180,8 +181,7 @@ def _load_or_raise(device: str) -> None:
         import torch
     except ImportError as error:
         raise _UnavailableError(f"torch cannot be imported: {error}") from None
-    version = tuple(int(part) for part in torch.__version__.split(".")[:2])
-    if version < _OLDEST_TORCH:
+    if tuple(int(part) for part in torch.__version__.split(".")[:2]) < _OLDEST_TORCH:
         raise _UnavailableError(f"torch {torch.__version__}: the op libraries need 2.10 or newer")
     if device == "cuda" and torch.version.cuda is None:
         raise _UnavailableError(f"torch {torch.__version__} is built without CUDA")
@@ -193,8 +193,13 @@ def _load_or_raise(device: str) -> None:
         return
     try:
         torch.ops.load_library(str(path))
+        library = ctypes.CDLL(str(path))
     except OSError as error:
         raise _UnavailableError(f"{path} cannot be loaded: {error}") from None
+    library.truetile_ops_version.restype = ctypes.c_char_p
+    version = library.truetile_ops_version().decode()
+    if version != __version__:
+        raise _UnavailableError(f"{path} is version {version}, this package {__version__}")
     if device == "cpu":
         _register_fakes()
 

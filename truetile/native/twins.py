@@ -27,14 +27,13 @@ def blend_tile(
     tail: Sequence[int],
     offset: Sequence[int],
     origin: Sequence[int],
+    out_origin: Sequence[int],
     scale: float,
     shift: float,
     lo: float,
     hi: float,
-    out_origin: Sequence[int] | None = None,
 ) -> None:
     """Blend a box of one tile into `out`; see `truetile.native.blend_tile` for the arguments."""
-    out_origin = origin if out_origin is None else out_origin
     checks.blend_tile(
         block, out, line_x, line_y, line_t, use, lead, tail, offset, origin, out_origin, lo, hi
     )

@@ -1,0 +1,11 @@
+// What torch knows of the ops, on any device: the schemas. The CPU library registers them for the
+// CUDA library too, which is loaded after it.
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(truetile, m) {
+  m.def(
+      "blend_tile(Tensor block, Tensor(a!) out, Tensor(b!) line_x, Tensor(c!) line_y, "
+      "Tensor(d!) line_t, int[] use, int[] lead, int[] tail, int[] offset, int[] origin, "
+      "int[] out_origin, float scale, float shift, float lo, float hi) -> ()");
+  m.def("count_nonfinite(Tensor x, Tensor(a!) counts) -> ()");
+}
