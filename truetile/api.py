@@ -147,7 +147,8 @@ def _run(
     port.prepare(plan.needed_bytes)
     plan = plan.fitted(port.free_bytes)
     mark = PeakMark(port.device)
-    with torch.inference_mode():
+    # Not inference mode: the caller may go on working in place on what it gets.
+    with torch.no_grad():
         result, done = _each_item(port, operation, source, carry, plan, hooks)
         if operation == "decode" and not isinstance(port.finish, Affine):
             result = port.finish(result)

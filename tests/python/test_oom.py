@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from itertools import pairwise
 
 import pytest
 import torch
@@ -166,4 +167,4 @@ def test_interruption_between_tiles_leaves_nothing_running() -> None:
             **SIZES,
         )
     assert memory.asked == 3
-    assert all(a[0] < b[0] for a, b in zip(seen, seen[1:], strict=False))
+    assert all(a[0] < b[0] for a, b in pairwise(seen))

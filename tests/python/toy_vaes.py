@@ -132,8 +132,9 @@ class LimitedMemory:
         return self._port.encode(pixels)
 
     def carry(self, operation):
+        self._operation = operation
         return self if self._port.carry(operation) else None
 
     def run(self, chunk, state, *, spatial):
         self._check(chunk)
-        return self._port.carry("decode").run(chunk, state, spatial=spatial)
+        return self._port.carry(self._operation).run(chunk, state, spatial=spatial)
