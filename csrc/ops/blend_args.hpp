@@ -69,7 +69,9 @@ inline BlendArgs blend_args(const BlendCall& call) {
     }
   }
   if (!(call.lo <= call.hi)) {
-    fail(op, "lo", call.lo, "must be <= hi=" + std::to_string(call.hi));
+    std::ostringstream rule;
+    rule << "must be <= hi=" << call.hi;
+    fail(op, "lo", call.lo, rule.str());
   }
   args.channels = call.block.size(0);
   if (call.out.size(0) != args.channels) {

@@ -41,7 +41,7 @@ def blend_tile(
         if len(values) != 3:
             _fail(op, f"len({name})", len(values), "must be 3 (t, y, x)")
     if not lo <= hi:
-        _fail(op, "lo", lo, f"must be <= hi={hi}")
+        _fail(op, "lo", f"{lo:g}", f"must be <= hi={hi:g}")
     channels = block.shape[0]
     if out.shape[0] != channels:
         _fail(op, "out.size(0)", out.shape[0], f"must be {channels} (channels of block)")

@@ -1,0 +1,35 @@
+"""Fixtures and rules that every test file shares."""
+
+import os
+
+import pytest
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip `cuda` tests with the reason; FAIL_WITHOUT_CUDA=1, for GPU runners, fails them."""
+    if item.get_closest_marker("cuda") is None:
+        return
+    import torch
+
+    if torch.cuda.is_available():
+        return
+    reason = f"no CUDA device: torch {torch.__version__} sees none"
+    if os.environ.get("FAIL_WITHOUT_CUDA") == "1":
+        pytest.fail(f"FAIL_WITHOUT_CUDA=1 and {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def native_cuda():
+    """The native CUDA library serves, and did so in every call: a silent twin proves nothing."""
+    from truetile import native
+    from truetile.native import locate
+
+    if not locate.enabled():
+        pytest.skip("TRUETILE_NATIVE=0")
+    assert native.why_twin("cuda") is None
+    before = native.status()["calls"]
+    yield
+    now = native.status()["calls"]
+    twins = [key for key, n in now.items() if "twin" in key and n > before.get(key, 0)]
+    assert not [key for key in twins if "pageable" not in key]
