@@ -10,19 +10,18 @@ is never issued again, and what a child makes is blended into its parent as one 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 
 from ..errors import InvalidArgument, LadderExhausted
-from .frame import Axes, Frame, Level, final_volume, volume
-from .grid import AxisScale, Span, require_range
+from .cost import CostModel, call_bytes
+from .frame import Frame, Level, final_volume, volume
+from .grid import AxisScale, require_range
 from .rungs import (
     Box,
-    CostModel,
     LadderOptions,
     Rung,
     axis_grids,
-    call_bytes,
     call_volume,
     check_plan,
     list_needs,
@@ -30,51 +29,7 @@ from .rungs import (
     rung_bytes,
     whole_box,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One VAE call; triples are (t, y, x).
-
-    id: counts up. depth: 0 for the root frame. rung: index into `Ladder.rungs`. latent: global
-    latents of the call. pixel: global pixels and frames of the call (decode makes them, encode
-    reads them). levels: outermost first, the last one is this step's own. bytes: estimate of this
-    call without line buffers. first_in_time: the call holds the clip's first latent. starts_tile,
-    last_in_tile: first and last chunk of a spatial tile at its depth.
-
-    Carried caches: cache_depth -1 starts an empty one (or the plan carries none), `depth` goes on
-    with this depth's own, and an outer depth takes a copy of that depth's cache, cropped to
-    cache_crop (y, x: latents within that depth's tile); then inherits_cache is true. A depth's
-    cache must live until its frame goes on to another spatial tile.
-    """
-
-    id: int
-    depth: int
-    rung: int
-    latent: Box
-    pixel: Box
-    levels: tuple[Level, ...]
-    bytes: int
-    first_in_time: bool
-    starts_tile: bool
-    last_in_tile: bool
-    inherits_cache: bool
-    cache_depth: int
-    cache_crop: tuple[Span, Span]
-
-    @property
-    def axes(self) -> Axes:
-        """This step's own tile in coordinates of its own level's box."""
-        return self.levels[-1].axes
-
-
-@dataclass(frozen=True, slots=True)
-class RungCount:
-    """Steps of one rung: issued, done, and ended by running out of memory."""
-
-    issued: int = 0
-    done: int = 0
-    out_of_memory: int = 0
+from .step import RungCount, Step
 
 
 class Ladder:

@@ -4,9 +4,12 @@ The same names, attributes, results and messages as the C++ core (csrc/core), an
 tests. Triples are (t, y, x); sizes are latents unless a name says otherwise.
 """
 
+from .cost import CostModel, format_bytes
+from .frame import Level
 from .grid import AxisScale, AxisTile, Span, axis_tiles, axis_weights, chunk_grid, even_grid
-from .ladder import Ladder, Level, RungCount, Step
-from .rungs import CostModel, LadderOptions, Rung, choose_rung, format_bytes, make_rungs, rung_bytes
+from .ladder import Ladder
+from .rungs import LadderOptions, Rung, choose_rung, make_rungs, rung_bytes
+from .step import RungCount, Step
 
 __all__ = [
     "AxisScale",

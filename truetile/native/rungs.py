@@ -1,12 +1,12 @@
-"""Rungs of the ladder and their bytes: the pure-Python twin of csrc/core/{rungs,cost}.hpp."""
+"""Rungs of the ladder and their bytes: the pure-Python twin of csrc/core/rungs.hpp."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, isfinite
 
 from ..errors import BudgetError
+from .cost import CostModel, call_bytes, check_cost, format_bytes, line_bytes
 from .grid import (
     MAX_SIZE,
     AxisScale,
@@ -21,27 +21,11 @@ from .grid import (
 )
 
 MAX_PIXELS = 1 << 48  # pixel-frames of one plan
-MAX_BYTES = 1 << 60  # each term of an estimate saturates here
 _TIME_RUNGS = (16, 4, 1)  # pixel frames a chunk
 _TILE_FRAMES = 16  # pixel frames a chunk under spatial tiles, where chunks are independent
 
 Box = tuple[Span, Span, Span]
 """Latents (t, y, x) of the whole plan that a frame of the ladder covers."""
-
-
-@dataclass(frozen=True, slots=True)
-class CostModel:
-    """Bytes of one VAE call: `fixed_bytes + bytes_per_pixel * h * w * frames`, plus its result.
-
-    live_frames: pixel frames alive at once inside a call (0 = all of them). out_channels and
-    out_elem_bytes describe the block that the call returns.
-    """
-
-    fixed_bytes: int = 0
-    bytes_per_pixel: float = 0.0
-    live_frames: int = 0
-    out_channels: int = 3
-    out_elem_bytes: int = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,13 +91,7 @@ def check_plan(
     most = o.frames - 1 if o.frames else MAX_SIZE
     require_range("overlap_frames", o.overlap_frames, 0, most, f" (frames={o.frames})")
     require_range("chunk_multiple", o.chunk_multiple, 1, MAX_SIZE)
-    require_range("fixed_bytes", cost.fixed_bytes, 0, MAX_BYTES)
-    value = cost.bytes_per_pixel
-    finite = isfinite(value) and value >= 0
-    require(finite, "bytes_per_pixel", f"{value:g}", "finite and at least 0")
-    require_range("live_frames", cost.live_frames, 0, MAX_SIZE)
-    require_range("out_channels", cost.out_channels, 1, 1024)
-    require_range("out_elem_bytes", cost.out_elem_bytes, 1, 8)
+    check_cost(cost)
 
 
 def axis_grids(
@@ -199,14 +177,6 @@ def make_rungs(
     return rungs
 
 
-def call_bytes(cost: CostModel, pixel: Sequence[int], out: Sequence[int]) -> int:
-    """Bytes of a call on `pixel` (frames, h, w) that returns `out` (t, y, x) elements."""
-    frames = min(pixel[0], cost.live_frames) if cost.live_frames else pixel[0]
-    work = cost.bytes_per_pixel * float(frames * pixel[1] * pixel[2])
-    block = out[0] * out[1] * out[2] * cost.out_channels * cost.out_elem_bytes
-    return cost.fixed_bytes + ceil(min(work, float(MAX_BYTES))) + min(block, MAX_BYTES)
-
-
 def rung_bytes(
     rung: Rung,
     extent: Sequence[int],
@@ -225,11 +195,7 @@ def rung_bytes(
         zone.append(max(tile.tail for tile in grid))
     clip, width = grids[0][-1].out.end, grids[2][-1].out.end
     lines = clip * (use[1] * zone[2] + zone[1] * width) + zone[0] * use[1] * use[2]
-    return call_bytes(cost, pixel, out) + min(lines * cost.out_channels * 4, MAX_BYTES)
-
-
-def format_bytes(count: int) -> str:
-    return f"{count / 2**30:.2f} GiB" if count >= 2**30 else f"{count / 2**20:.2f} MiB"
+    return call_bytes(cost, pixel, out) + line_bytes(cost, lines)
 
 
 def list_needs(rungs: Sequence[Rung], needs: Sequence[int]) -> str:
