@@ -24,6 +24,11 @@ function(truetile_target name)
   endif()
   target_compile_options(${name} PRIVATE
     $<$<COMPILE_LANGUAGE:CXX>:-Wall -Wextra -Wpedantic -Wshadow -Werror>)
+  if(UNIX AND NOT APPLE)
+    # Some toolchains link libstdc++ statically. Its symbols must stay inside: bound half to our
+    # copy and half to the one that torch brings, a library crashes in its first string stream.
+    target_link_options(${name} PRIVATE "LINKER:--exclude-libs,ALL")
+  endif()
   if(TRUETILE_SANITIZE)
     target_compile_options(${name} PRIVATE
       $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer>)
