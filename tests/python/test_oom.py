@@ -43,7 +43,7 @@ CASES = {
 }
 
 
-def _limits_of(port, call, data) -> list[int]:
+def limits_of(port, call, data) -> list[int]:
     """Latents of the largest call of each rung, from the runs that start there."""
     sizes = []
     limit = 1 << 40
@@ -62,7 +62,7 @@ def test_memory_runs_out_at_every_rung_and_tile(name: str) -> None:
     make, call, data = CASES[name]
     port, data = make(), data()
     reference, _ = call(port, data, mode="untiled")
-    sizes = _limits_of(port, call, data)
+    sizes = limits_of(port, call, data)
     assert len(sizes) >= 3
     checked = 0
     for rung, size in enumerate(sizes):
