@@ -1,0 +1,14 @@
+"""The list of nodes, in the order of the menu."""
+
+from comfy_api.latest import ComfyExtension, io
+
+from . import vae_port
+from .nodes_vae import TrueTileVAE, TrueTileVAEDecode, TrueTileVAEEncode
+
+# From here on truetile.decode and truetile.encode take a comfy.sd.VAE as well.
+vae_port.register()
+
+
+class TrueTileExtension(ComfyExtension):
+    async def get_node_list(self) -> list[type[io.ComfyNode]]:
+        return [TrueTileVAEDecode, TrueTileVAEEncode, TrueTileVAE]

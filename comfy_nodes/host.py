@@ -1,0 +1,83 @@
+"""What ComfyUI offers, whichever version it is.
+
+Written against v0.3.64 and later; what only newer versions have is looked up by name, with the
+older way as the fallback. Nothing else in this package names comfy.model_management.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+
+
+def load_model(patcher: Any, needed_bytes: int, full_load: bool) -> None:
+    """Makes the weights of `patcher` resident and `needed_bytes` free beside them, if it can."""
+    from comfy import model_management
+
+    options = {"memory_required": max(1, int(needed_bytes)), "force_full_load": full_load}
+    known = inspect.signature(model_management.load_models_gpu).parameters
+    options = {name: value for name, value in options.items() if name in known}
+    model_management.load_models_gpu([patcher], **options)
+
+
+def free_bytes(patcher: Any, device: torch.device) -> int:
+    """Bytes that may be allocated on `device`: resident pages of other models count as free.
+
+    Under dynamic VRAM only the patcher knows them; the plain reading would call them used.
+    """
+    from comfy import model_management
+
+    if hasattr(patcher, "get_free_memory"):
+        return int(patcher.get_free_memory(device))
+    return int(model_management.get_free_memory(device))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """ComfyUI's verdict on `error`, which knows driver errors that torch does not name."""
+    from comfy import model_management
+
+    if hasattr(model_management, "is_oom"):
+        return bool(model_management.is_oom(error))
+    kind = getattr(model_management, "OOM_EXCEPTION", torch.cuda.OutOfMemoryError)
+    return kind is not Exception and isinstance(error, kind)
+
+
+def device_context(device: torch.device) -> AbstractContextManager[Any]:
+    """Makes `device` the current one; with several GPUs the VAE's need not be the first."""
+    from comfy import model_management
+
+    context = getattr(model_management, "cuda_device_context", None)
+    return context(device) if context is not None else nullcontext()
+
+
+def check_interrupt() -> None:
+    """Raises ComfyUI's own exception when the user pressed stop."""
+    from comfy import model_management
+
+    model_management.throw_exception_if_processing_interrupted()
+
+
+def progress() -> Callable[[int, int], None]:
+    """A function (done, total) that moves the progress bar of the node that runs now."""
+    from comfy.utils import ProgressBar
+
+    bar = ProgressBar(1)
+    return lambda done, total: bar.update_absolute(done, max(1, total))
+
+
+def show_text(node_id: Any, text: str) -> None:
+    """Shows `text` on the node in the editor; without an editor nothing happens."""
+    if node_id is None:
+        return
+    try:
+        from server import PromptServer
+
+        server = PromptServer.instance
+    except (ImportError, AttributeError):
+        return
+    if hasattr(server, "send_progress_text"):
+        server.send_progress_text(text, node_id)

@@ -1,0 +1,89 @@
+"""Inputs that the nodes share, with their limits and tooltips."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import fields
+from typing import Any
+
+from comfy_api.latest import io, ui
+
+from .service import MODES, Settings
+
+CATEGORY = "TrueTile"
+
+
+def settings_inputs() -> list[Any]:
+    """mode, budget_gib, and the advanced sizes with the names and limits of VAEDecodeTiled."""
+    usual = Settings()
+    return [
+        io.Combo.Input(
+            "mode",
+            options=list(MODES),
+            default=usual.mode,
+            tooltip="auto: the best result that fits the budget. exact: tiles that equal the "
+            "untiled result, for VAEs that allow it. blended: overlapping tiles with soft edges, "
+            "for any VAE. untiled: in one piece, or fail.",
+        ),
+        io.Float.Input(
+            "budget_gib",
+            default=usual.budget_gib,
+            min=0.0,
+            max=1024.0,
+            step=0.25,
+            tooltip="Memory in GiB that the VAE may work with, its weights aside. "
+            "0: whatever is free.",
+        ),
+        _advanced_int(
+            "tile_size", usual.tile_size, 64, 4096, 32,
+            "Edge of a tile in pixels, where tiles are needed. Halved as often as memory demands.",
+        ),
+        _advanced_int(
+            "overlap", usual.overlap, 0, 4096, 32,
+            "Pixels by which neighbouring tiles overlap at least. At most a quarter of tile_size "
+            "is used.",
+        ),
+        _advanced_int(
+            "temporal_size", usual.temporal_size, 8, 4096, 4,
+            "Only for video VAEs that must be cut in time: frames in one piece.",
+        ),
+        _advanced_int(
+            "temporal_overlap", usual.temporal_overlap, 4, 4096, 4,
+            "Only for video VAEs that must be cut in time: frames by which pieces overlap. At "
+            "most half of temporal_size is used.",
+        ),
+    ]  # fmt: skip
+
+
+def settings_of(values: dict[str, Any]) -> Settings:
+    """The settings in a node's arguments; core's clamp on the overlaps is applied."""
+    names = [field.name for field in fields(Settings)]
+    return Settings(**{name: values[name] for name in names if name in values}).like_core()
+
+
+def report_output() -> Any:
+    return io.String.Output(
+        display_name="report", tooltip="What was done, in how many tiles, how exactly and why."
+    )
+
+
+def schema(**options: Any) -> io.Schema:
+    """An io.Schema in TrueTile's category, without the options this ComfyUI does not know."""
+    known = inspect.signature(io.Schema).parameters
+    options = {name: value for name, value in options.items() if name in known}
+    return io.Schema(category=CATEGORY, **options)
+
+
+def output(*results: Any, report: str) -> io.NodeOutput:
+    """The node's results, the last of them the report, which also goes to the client."""
+    preview = getattr(ui, "PreviewText", None)
+    return io.NodeOutput(*results, report, ui=preview(report) if preview is not None else None)
+
+
+def _advanced_int(name: str, default: int, low: int, high: int, step: int, tooltip: str) -> Any:
+    # `advanced` folds an input away in editors that know it; older ComfyUI refuses the word.
+    known = inspect.signature(io.Int.Input.__init__).parameters
+    extra = {"advanced": True} if "advanced" in known else {}
+    return io.Int.Input(
+        name, default=default, min=low, max=high, step=step, tooltip=tooltip, **extra
+    )
