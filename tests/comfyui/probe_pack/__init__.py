@@ -1,0 +1,101 @@
+"""Nodes for the tests only: inputs that stock ComfyUI has no model-free source for, and exact
+files of what flows through a graph."""
+
+from pathlib import Path
+
+import comfy.nested_tensor
+import folder_paths
+import torch
+from safetensors.torch import save_file
+
+
+class ProbeFrames:
+    """A smooth pattern that moves from frame to frame; the same numbers on every run."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "run"
+    CATEGORY = "probe"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        size = ("INT", {"default": 1, "min": 1, "max": 4096})
+        return {"required": {"frames": size, "height": size, "width": size}}
+
+    def run(self, frames, height, width):
+        t = torch.arange(frames).view(-1, 1, 1, 1) / 8
+        y = torch.arange(height).view(1, -1, 1, 1) / 23
+        x = torch.arange(width).view(1, 1, -1, 1) / 17
+        phase = torch.tensor([0.0, 1.1, 2.3])
+        return (0.5 + 0.25 * torch.sin(x + t + phase) + 0.25 * torch.cos(y - t + 2 * phase),)
+
+
+class ProbeConditioning:
+    RETURN_TYPES = ("CONDITIONING",)
+    FUNCTION = "run"
+    CATEGORY = "probe"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {}}
+
+    def run(self):
+        return ([[torch.zeros(1, 1, 8), {}]],)
+
+
+class ProbeConcatLatent:
+    """The latent that an image-to-video node has put into a conditioning."""
+
+    RETURN_TYPES = ("LATENT",)
+    FUNCTION = "run"
+    CATEGORY = "probe"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"conditioning": ("CONDITIONING",)}}
+
+    def run(self, conditioning):
+        return ({"samples": conditioning[0][1]["concat_latent_image"]},)
+
+
+class ProbeNestedLatent:
+    """A picture and something else in one latent, as audio-video models make it."""
+
+    RETURN_TYPES = ("LATENT",)
+    FUNCTION = "run"
+    CATEGORY = "probe"
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {"required": {"samples": ("LATENT",)}}
+
+    def run(self, samples):
+        parts = [samples["samples"], torch.zeros(1, 8, 16)]
+        return ({"samples": comfy.nested_tensor.NestedTensor(parts)},)
+
+
+class ProbeSave:
+    """Writes pictures or latents as they are, in float32, to output/<name>.safetensors."""
+
+    RETURN_TYPES = ()
+    FUNCTION = "run"
+    CATEGORY = "probe"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        return {
+            "required": {"name": ("STRING", {"default": "probe"})},
+            "optional": {"images": ("IMAGE",), "samples": ("LATENT",)},
+        }
+
+    def run(self, name, images=None, samples=None):
+        tensor = images if images is not None else samples["samples"]
+        path = Path(folder_paths.get_output_directory()) / f"{name}.safetensors"
+        save_file({"tensor": tensor.float().cpu().contiguous()}, path)
+        return {"ui": {"tensors": [path.name]}}
+
+
+NODE_CLASS_MAPPINGS = {
+    node.__name__: node
+    for node in (ProbeFrames, ProbeConditioning, ProbeConcatLatent, ProbeNestedLatent, ProbeSave)
+}

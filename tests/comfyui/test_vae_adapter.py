@@ -1,0 +1,35 @@
+"""The adapter against the real comfy.sd.VAE, in ComfyUI's interpreter; see checks_in_comfyui.py."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from server import DEMO_VAE, environment, python_of_comfyui
+
+SCRIPT = Path(__file__).parent / "checks_in_comfyui.py"
+CHECKS = re.findall(r"^def (check_\w+)", SCRIPT.read_text(), re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def outcomes(comfyui) -> dict[str, str]:
+    """What each check raised, empty where it passed; one process for all of them."""
+    ended = subprocess.run(
+        [python_of_comfyui(), str(SCRIPT), str(comfyui), str(DEMO_VAE)],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+        env=environment(),
+    )
+    lines = [line for line in ended.stdout.splitlines() if line.startswith("{")]
+    assert lines, ended.stderr[-4000:]
+    return {line["check"]: line["failure"] for line in map(json.loads, lines)}
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_adapter(outcomes, check):
+    assert not outcomes[check], outcomes[check]
