@@ -16,7 +16,7 @@ demo: $(VENV)/.native
 
 test: $(VENV)/.native lint
 	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
-	$(BIN)/pytest $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) $(PYTEST_ARGS)
 
 # An environment is reused while the requirements and the interpreter stay the same.
 $(VENV)/.env: requirements-dev.txt tools/make_env.sh
