@@ -68,7 +68,7 @@ def test_any_channels(op, channels):
     check(op, MIXED, channels, torch.float32, torch.float32, ("nhwc", "nhwc"))
 
 
-@pytest.mark.parametrize("box", [(1, 1, 1), (2, 3, 4), (99, 4, 32), (3, 99, 5)], ids=str)
+@pytest.mark.parametrize("box", [(1, 1, 7), (2, 3, 4), (99, 4, 32), (3, 99, 5)], ids=str)
 def test_boxes_of_a_tile(op, box):
     check(op, MIXED, 2, torch.float32, torch.float32, box=box)
 
