@@ -177,6 +177,23 @@ def check_a_nan_in_half_precision_is_repeated_in_float32(vae, pack):
     assert all(parameter.dtype == torch.float16 for parameter in model.parameters())
 
 
+def check_under_dynamic_vram_weights_are_not_touched(vae, pack):
+    """There every layer converts its weights to its input's dtype; the switch does so here."""
+    model = vae.first_stage_model
+    model.half()
+    vae.vae_dtype = torch.float16
+    for module in model.modules():
+        if hasattr(module, "comfy_cast_weights"):
+            module.comfy_cast_weights = True
+    vae.patcher.is_dynamic = lambda: True
+    port = pack.vae_port.ComfyVaePort(vae, "decode")
+    given = latent(1, 8, 8)
+    with torch.inference_mode(), port.fp32():
+        assert all(parameter.dtype == torch.float16 for parameter in model.parameters())
+        assert port.decode(given).dtype == torch.float32
+    assert port.decode(given.half()).dtype == torch.float16
+
+
 def check_a_memory_error_that_only_comfyui_knows_takes_the_next_rung(vae, pack):
     from comfy import model_management
 
