@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import struct
 import time
 from itertools import pairwise
 
 import pytest
 from prompts import TILES, VAE_NAME, Graph, give_latent, settings_of, smooth_latent
 from server import PromptRefused, error_message
+
+TEXT_MESSAGE = 3  # the binary message that puts text on a node
 
 
 def tiled_decode(server, name: str) -> tuple[dict, str]:
@@ -26,10 +29,15 @@ def tiled_decode(server, name: str) -> tuple[dict, str]:
 
 
 def events(socket, prompt_id: str):
-    """(kind, data, seconds) of each event of a prompt, to its end."""
+    """(kind, data, seconds) of each event of a prompt, to its end.
+
+    A text for a node, which comes in binary form, is given as the kind "text" with its bytes.
+    """
     while True:
         message = socket.receive()
         if isinstance(message, bytes):
+            if struct.unpack(">I", message[:4]) == (TEXT_MESSAGE,):
+                yield "text", message[4:], time.monotonic()
             continue
         event = json.loads(message)
         data = event.get("data", {})
@@ -41,18 +49,18 @@ def events(socket, prompt_id: str):
 
 
 @pytest.mark.slow
-def test_progress_grows_tile_by_tile(server):
+def test_progress_grows_tile_by_tile_and_the_report_is_shown_on_the_node(server):
     socket = server.listen()
     prompt, node = tiled_decode(server, "progress")
-    values = [
-        data["value"] / data["max"]
-        for kind, data, _ in events(socket, server.queue(prompt))
-        if kind == "progress" and data["node"] == node
-    ]
+    seen = list(events(socket, server.queue(prompt)))
     socket.close()
+    progress = [data for kind, data, _ in seen if kind == "progress" and data["node"] == node]
+    values = [data["value"] / data["max"] for data in progress]
     assert len(values) >= 4
     assert values == sorted(values)
     assert values[-1] == 1.0
+    shown = [data.decode(errors="replace") for kind, data, _ in seen if kind == "text"]
+    assert any("TrueTile decode" in text for text in shown), shown
 
 
 @pytest.mark.slow
