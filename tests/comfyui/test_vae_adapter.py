@@ -1,4 +1,4 @@
-"""The adapter against the real comfy.sd.VAE, in ComfyUI's interpreter; see checks_in_comfyui.py."""
+"""The adapter against the real comfy.sd.VAE, in ComfyUI's own interpreter; see inside/."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from pathlib import Path
 import pytest
 from server import DEMO_VAE, environment, python_of_comfyui
 
-SCRIPT = Path(__file__).parent / "checks_in_comfyui.py"
-CHECKS = re.findall(r"^def (check_\w+)", SCRIPT.read_text(), re.MULTILINE)
+INSIDE = Path(__file__).parent / "inside"
+CHECKS = [
+    name
+    for path in sorted(INSIDE.glob("checks_*.py"))
+    for name in re.findall(r"^def (check_\w+)", path.read_text(), re.MULTILINE)
+]
 
 
 @pytest.fixture(scope="module")
 def outcomes(comfyui) -> dict[str, str]:
     """What each check raised, empty where it passed; one process for all of them."""
     ended = subprocess.run(
-        [python_of_comfyui(), str(SCRIPT), str(comfyui), str(DEMO_VAE)],
+        [python_of_comfyui(), str(INSIDE / "run.py"), str(comfyui), str(DEMO_VAE)],
         capture_output=True,
         text=True,
         timeout=600,

@@ -1,0 +1,43 @@
+"""Runs the checks of this folder in ComfyUI's interpreter, against the real comfy.sd.VAE.
+
+Usage: python run.py COMFYUI_DIR VAE_FILE. Prints one JSON object per check. A check is a function
+check_* that takes a fresh VAE and the pack, and raises when it fails.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import traceback
+
+MODULES = ("checks_of_identity", "checks_of_results")
+
+
+def main(comfyui: str, vae_file: str) -> None:
+    sys.path.insert(0, comfyui)
+    import comfy.cli_args
+
+    comfy.cli_args.args.cpu = True  # read when model_management is imported
+    import comfy.sd
+    import comfy.utils
+    import torch
+    from helpers import Pack
+
+    pack = Pack()
+    weights = comfy.utils.load_torch_file(vae_file)
+    for module in map(importlib.import_module, MODULES):
+        for name, check in vars(module).items():
+            if not name.startswith("check_"):
+                continue
+            failure = ""
+            try:
+                with torch.no_grad():
+                    check(comfy.sd.VAE(sd=dict(weights)), pack)
+            except Exception:
+                failure = traceback.format_exc()
+            print(json.dumps({"check": name, "failure": failure}), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
