@@ -37,10 +37,11 @@ void bind_axes(py::module_& module) {
            arg("use"), arg("lead"), arg("tail"))
       .def_property_readonly("final", &AxisTile::final);
   module.def("axis_weights", &axis_weights, arg("tile"));
-  module.def("even_grid", &even_grid, arg("size"), arg("tile"), arg("overlap"));
+  module.def("even_grid", &even_grid, arg("size"), arg("tile"), arg("overlap"),
+             arg("stretch") = 1000);
   module.def("chunk_grid", &chunk_grid, arg("size"), arg("chunk"), arg("multiple") = 1);
   module.def("axis_tiles", &axis_tiles, arg("size"), arg("tile"), arg("overlap"), arg("scale"),
-             arg("carried") = false, arg("multiple") = 1);
+             arg("carried") = false, arg("multiple") = 1, arg("stretch") = 1000);
 }
 
 void bind_options(py::module_& module) {
@@ -67,14 +68,15 @@ void bind_options(py::module_& module) {
       .field("chunk_multiple", &LadderOptions::chunk_multiple)
       .field("encode", &LadderOptions::encode)
       .field("start_tiled", &LadderOptions::start_tiled)
+      .field("stretch", &LadderOptions::stretch)
       .done()
       .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool,
-                    std::int64_t, bool, bool>(),
+                    std::int64_t, bool, bool, std::int64_t>(),
            arg("tile") = options.tile, arg("overlap") = options.overlap,
            arg("frames") = options.frames, arg("overlap_frames") = options.overlap_frames,
            arg("min_tile") = options.min_tile, arg("carried") = options.carried,
            arg("chunk_multiple") = options.chunk_multiple, arg("encode") = options.encode,
-           arg("start_tiled") = options.start_tiled);
+           arg("start_tiled") = options.start_tiled, arg("stretch") = options.stretch);
 }
 
 }  // namespace

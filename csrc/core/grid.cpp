@@ -66,14 +66,20 @@ void check_scale(AxisScale scale) {
   require_range("first", scale.first, 1, scale.factor, "factor", scale.factor);
 }
 
-std::int64_t even_length(std::int64_t size, std::int64_t tile, std::int64_t overlap) {
+std::int64_t even_length(std::int64_t size, std::int64_t tile, std::int64_t overlap,
+                         std::int64_t stretch) {
   check_grid(size, tile, overlap);
+  require_range("stretch", stretch, 1000, kMaxStretch);
   const std::int64_t count = even_count(size, tile, overlap);
-  return count == 1 ? size : ceil_div(size + (count - 1) * overlap, count);
+  if (count == 1) return size;
+  const std::int64_t shortest = ceil_div(size + (count - 1) * overlap, count);
+  // One below `tile`: the line buffers of the overlaps need room that a lone tile does not.
+  return std::max(shortest, std::min(tile - 1, size * stretch / (1000 * count)));
 }
 
-std::vector<Span> even_grid(std::int64_t size, std::int64_t tile, std::int64_t overlap) {
-  const std::int64_t length = even_length(size, tile, overlap);
+std::vector<Span> even_grid(std::int64_t size, std::int64_t tile, std::int64_t overlap,
+                            std::int64_t stretch) {
+  const std::int64_t length = even_length(size, tile, overlap, stretch);
   const std::int64_t count = even_count(size, tile, overlap);
   std::vector<Span> spans;
   spans.reserve(static_cast<std::size_t>(count));
@@ -102,7 +108,8 @@ std::vector<Span> chunk_grid(std::int64_t size, std::int64_t chunk, std::int64_t
 }
 
 std::vector<AxisTile> axis_tiles(std::int64_t size, std::int64_t tile, std::int64_t overlap,
-                                 AxisScale scale, bool carried, std::int64_t multiple) {
+                                 AxisScale scale, bool carried, std::int64_t multiple,
+                                 std::int64_t stretch) {
   check_scale(scale);
   if (carried) {
     require_range("overlap", overlap, 0, 0, " (carried)");
@@ -111,7 +118,7 @@ std::vector<AxisTile> axis_tiles(std::int64_t size, std::int64_t tile, std::int6
     require_range("overlap", overlap, 1, tile - 1, "causal, tile", tile);
   }
   const std::vector<Span> spans =
-      carried ? chunk_grid(size, tile, multiple) : even_grid(size, tile, overlap);
+      carried ? chunk_grid(size, tile, multiple) : even_grid(size, tile, overlap, stretch);
   std::vector<Span> outs;
   outs.reserve(spans.size());
   for (const Span span : spans) outs.push_back(scale.span(span, carried));

@@ -9,7 +9,8 @@ namespace truetile {
 // and fade into their neighbours over zones that never touch each other: at most two tiles meet at
 // any pixel, and their weights sum to one.
 
-inline constexpr std::int64_t kMaxSize = std::int64_t{1} << 24;    ///< latents on one axis
+inline constexpr std::int64_t kMaxSize = std::int64_t{1} << 24;  ///< latents on one axis
+inline constexpr std::int64_t kMaxStretch = 4000;  ///< thousandths of an axis its tiles may read
 inline constexpr std::int64_t kMaxFactor = std::int64_t{1} << 10;  ///< pixels a latent on one axis
 
 /// Half-open range [begin, end).
@@ -59,12 +60,15 @@ struct AxisTile {
 void check_scale(AxisScale scale);
 
 /// Fewest tiles of at most `tile` that cover `size` with at least `overlap` in common, all of one
-/// length. Throws InvalidArgument unless 0 <= overlap < tile and size is in [1, kMaxSize].
+/// length. `stretch` lets them grow, and their overlaps with them, while all of them together read
+/// at most stretch/1000 of the axis and each stays below `tile`. Throws InvalidArgument unless
+/// 0 <= overlap < tile, size is in [1, kMaxSize] and stretch in [1000, kMaxStretch].
 [[nodiscard]] std::vector<Span> even_grid(std::int64_t size, std::int64_t tile,
-                                          std::int64_t overlap);
+                                          std::int64_t overlap, std::int64_t stretch = 1000);
 
 /// Length of the tiles of `even_grid`, without making them.
-[[nodiscard]] std::int64_t even_length(std::int64_t size, std::int64_t tile, std::int64_t overlap);
+[[nodiscard]] std::int64_t even_length(std::int64_t size, std::int64_t tile, std::int64_t overlap,
+                                       std::int64_t stretch = 1000);
 
 /// Consecutive chunks of at most `chunk`; each but the last ends on a multiple of `multiple`.
 [[nodiscard]] std::vector<Span> chunk_grid(std::int64_t size, std::int64_t chunk,
@@ -75,6 +79,7 @@ void check_scale(AxisScale scale);
 /// covers all): the first latent of a call says little about the frames of its group.
 [[nodiscard]] std::vector<AxisTile> axis_tiles(std::int64_t size, std::int64_t tile,
                                                std::int64_t overlap, AxisScale scale,
-                                               bool carried = false, std::int64_t multiple = 1);
+                                               bool carried = false, std::int64_t multiple = 1,
+                                               std::int64_t stretch = 1000);
 
 }  // namespace truetile

@@ -43,6 +43,7 @@ void check_options(const LadderOptions& o) {
   const std::int64_t most = o.frames > 0 ? o.frames - 1 : kMaxSize;
   require_range("overlap_frames", o.overlap_frames, 0, most, "frames", o.frames);
   require_range("chunk_multiple", o.chunk_multiple, 1, kMaxSize);
+  require_range("stretch", o.stretch, 1000, kMaxStretch);
 }
 
 std::int64_t round_up(std::int64_t value, std::int64_t multiple) {
@@ -134,7 +135,7 @@ Grids axis_grids(const Box& box, const Rung& rung, const Scales& scales,
   for (std::size_t axis = 1; axis < 3; ++axis) {
     const std::int64_t size = box[axis].length();
     grids[axis] = axis_tiles(size, rung.tile > 0 ? rung.tile : size, rung.overlap,
-                             options.encode ? kOne : scales[axis]);
+                             options.encode ? kOne : scales[axis], false, 1, options.stretch);
   }
   return grids;
 }
@@ -151,7 +152,7 @@ std::int64_t call_volume(const Box& box, const Rung& rung, const LadderOptions& 
   }
   for (std::size_t axis = 1; axis < 3; ++axis) {
     const std::int64_t size = box[axis].length();
-    volume *= rung.tile > 0 ? even_length(size, rung.tile, rung.overlap) : size;
+    volume *= rung.tile > 0 ? even_length(size, rung.tile, rung.overlap, options.stretch) : size;
   }
   return volume;
 }

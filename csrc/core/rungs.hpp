@@ -27,6 +27,7 @@ struct LadderOptions {
   std::int64_t chunk_multiple = 1;  ///< carried chunks end on multiples of so many latents
   bool encode = false;              ///< blend latents instead of pixels
   bool start_tiled = false;         ///< spatial tiles from the first rung on
+  std::int64_t stretch = 1000;      ///< of spatial grids, see even_grid
 
   bool operator==(const LadderOptions&) const = default;
 };

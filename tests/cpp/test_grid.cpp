@@ -71,6 +71,17 @@ TEST(EvenGrid, SpreadsEvenlyWithoutAShortRemainder) {
   EXPECT_EQ(even_grid(7, 3, 2), (std::vector<Span>{{0, 3}, {1, 4}, {2, 5}, {3, 6}, {4, 7}}));
 }
 
+TEST(EvenGrid, StretchesTilesUpToTheWorkAllowed) {
+  // 3 tiles of 48 would do; 3 of 60 read 1.41 times the axis, and none reaches the 64 asked for.
+  EXPECT_EQ(even_grid(128, 64, 8, 1000), (std::vector<Span>{{0, 48}, {40, 88}, {80, 128}}));
+  EXPECT_EQ(even_grid(128, 64, 8, 1414), (std::vector<Span>{{0, 60}, {34, 94}, {68, 128}}));
+  EXPECT_EQ(even_length(256, 64, 8, 1414), 63);
+  EXPECT_EQ(even_length(64, 64, 8, 1414), 64);
+  EXPECT_EQ(even_length(7, 3, 2, 4000), 3);
+  EXPECT_EQ(message_of([] { (void)even_grid(100, 64, 8, 999); }),
+            "stretch=999: must be in [1000, 4000]");
+}
+
 TEST(EvenGrid, PropertiesHoldForRandomSizes) {
   Random random(1);
   for (int i = 0; i < 20000; ++i) {

@@ -149,6 +149,7 @@ Problem random_problem(Random& random) {
   o.chunk_multiple = random.one_in(3) ? random.in(1, 3) : 1;
   o.encode = random.one_in(3);
   o.start_tiled = random.one_in(4);
+  o.stretch = random.one_in(3) ? random.in(1000, 2000) : 1000;
   const auto rungs = static_cast<std::int64_t>(problem.ladder().rungs().size());
   problem.start_rung = random.one_in(2) ? 0 : random.in(0, rungs - 1);
   return problem;

@@ -104,6 +104,7 @@ TEST(Rungs, ShrinkAndFitTheGridsForRandomPlans) {
     options.chunk_multiple = random.in(1, 3);
     options.encode = random.one_in(2);
     options.start_tiled = random.one_in(3);
+    options.stretch = random.one_in(3) ? random.in(1000, 2000) : 1000;
     const Triple extent{random.in(1, 60), random.in(1, 150), random.in(1, 150)};
     const std::int64_t factor = random.in(1, 8);
     const Scales scales{AxisScale{factor, random.in(1, factor)}, AxisScale{8, 8}, AxisScale{8, 8}};

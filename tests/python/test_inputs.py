@@ -58,6 +58,13 @@ def test_a_latent_that_is_not_finite_is_not_blamed_on_the_vae(bad: float) -> Non
         truetile.decode(IMAGE, samples)
 
 
+def test_pixels_that_are_not_finite_are_not_blamed_on_the_vae() -> None:
+    pixels = torch.rand(1, 64, 64, 3)
+    pixels[0, 5, 6, 0] = math.nan
+    with pytest.raises(InvalidArgument, match="pixels holds 1 NaN or Inf values of 12288"):
+        truetile.encode(IMAGE, pixels)
+
+
 def test_large_finite_latents_are_no_error() -> None:
     # Their sum overflows float32, they do not.
     samples = torch.full((1, 4, 16, 16), 3e38)

@@ -94,6 +94,7 @@ def _plans(draw: st.DrawFn) -> dict:
             "chunk_multiple": draw(st.integers(1, 3)),
             "encode": draw(st.booleans()),
             "start_tiled": draw(st.booleans()),
+            "stretch": draw(st.sampled_from([1000, 1000, 1414, 1999])),
         },
         "cost": {
             "fixed_bytes": draw(st.integers(0, 1 << 40)),

@@ -18,6 +18,7 @@ from ..families.carry import CausalCarry
 from ..plan import Ladder, Step
 from ..report import human_bytes
 from .canvas import CanvasStack
+from .inputs import check_finite
 from .memory import is_out_of_memory, release
 from .output import IDENTITY, HostOutput
 from .ports import Affine, VaePort
@@ -27,8 +28,8 @@ from .ports import Affine, VaePort
 class Job:
     """One clip or image to decode or encode.
 
-    source: [1, C, T, h, w] (video) or [1, C, h, w] on any device; latents to decode, raw pixels to
-    encode. output: takes the result.
+    source: [1, C, T, h, w] (video) or [1, C, h, w] on any device; latents to decode, pixels in
+    [0, 1] to encode. output: takes the result.
     """
 
     port: VaePort
@@ -114,7 +115,10 @@ class TileRunner:
         tile = source[..., y.begin : y.end, x.begin : x.end]
         if source.dim() == 5:
             tile = tile[:, :, t.begin : t.end]
-        return tile.to(device=port.device, dtype=port.dtype)
+        if self._job.operation == "decode":
+            return tile.to(device=port.device, dtype=port.dtype)
+        # Converted on the device: the CPU would take as long as the encode itself.
+        return port.pixels_in(tile.to(port.device)).to(port.dtype)
 
     def _call(
         self, tile: torch.Tensor, step: Step, state: carries.State | None
@@ -128,6 +132,8 @@ class TileRunner:
 
     def _repeat(self, tile: torch.Tensor, step: Step) -> tuple[torch.Tensor, carries.State | None]:
         """The tile once more in float32: half precision overflows in some decoders."""
+        if self._job.operation == "encode":
+            check_finite("pixels", self._job.source)
         dtype = self._job.port.dtype
         if dtype != torch.float32:
             state = _cast(self._state_before(step), torch.float32)

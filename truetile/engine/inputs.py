@@ -24,12 +24,12 @@ def latents_of(port: VaePort, samples: torch.Tensor) -> torch.Tensor:
             f"samples of shape {_shape(samples)}: must have {port.latent_channels} channels for "
             f"this VAE, not {samples.shape[1]}; the latent comes from another family of model"
         )
-    _check_finite("samples", samples, "the sampler or the node before made them")
+    check_finite("samples", samples)
     return samples
 
 
 def pixels_of(port: VaePort, pixels: torch.Tensor) -> torch.Tensor:
-    """Raw VAE input, channels first, of user pixels [B, (T,) H, W, C] in [0, 1]."""
+    """User pixels [B, (T,) H, W, C] in [0, 1], cropped to whole latents, channels first."""
     _check_tensor("pixels", pixels)
     video = port.time is not None
     wanted = "[B, T, H, W, C] for this video VAE" if video else "[B, H, W, C] for this image VAE"
@@ -56,8 +56,8 @@ def pixels_of(port: VaePort, pixels: torch.Tensor) -> torch.Tensor:
             )
         latents = 1 + (pixels.shape[1] - scale.first) // scale.factor
         pixels = pixels[:, : scale.first + (latents - 1) * scale.factor]
-    _check_finite("pixels", pixels, "the node before made them")
-    return port.pixels_in(pixels.movedim(-1, 1))
+    # A clip is large: whether it is finite is asked only if its latents are not.
+    return pixels.movedim(-1, 1)
 
 
 def _check_tensor(name: str, value: object) -> None:
@@ -73,15 +73,17 @@ def _check_tensor(name: str, value: object) -> None:
         raise InvalidArgument(f"{name} of shape {_shape(value)}: must not have an empty axis")
 
 
-def _check_finite(name: str, value: torch.Tensor, maker: str) -> None:
-    """A NaN that is already there must not be blamed on the VAE."""
+def check_finite(name: str, value: torch.Tensor) -> None:
+    """Raises for `samples` or `pixels` that hold NaN: the VAE must not be blamed for it."""
     # The sum is finite only if every element is; it needs no mask of the tensor's size.
     if torch.isfinite(value.sum(dtype=torch.float32)):
         return
     bad = int((~torch.isfinite(value)).sum())
     if bad:
+        maker = "the sampler or the node before" if name == "samples" else "the node before"
         raise InvalidArgument(
-            f"{name} holds {bad} NaN or Inf values of {value.numel()}: must be finite; {maker}"
+            f"{name} holds {bad} NaN or Inf values of {value.numel()}: must be finite; {maker} "
+            "made them"
         )
 
 

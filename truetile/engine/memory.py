@@ -15,7 +15,7 @@ def free_bytes(device: torch.device) -> int:
         free, _ = torch.cuda.mem_get_info(device)
         stats = torch.cuda.memory_stats(device)
         return free + stats["reserved_bytes.all.current"] - stats["active_bytes.all.current"]
-    return _free_ram()
+    return free_ram()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -64,7 +64,8 @@ class PeakMark:
         return _status_bytes("VmHWM")
 
 
-def _free_ram() -> int:
+def free_ram() -> int:
+    """Bytes of RAM that a program could get without swapping."""
     try:
         for line in Path("/proc/meminfo").read_text().splitlines():
             if line.startswith("MemAvailable:"):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
+from .memory import free_ram
 from .ports import Affine
 
 IDENTITY = Affine(1.0, 0.0, float("-inf"), float("inf"))
@@ -73,8 +76,12 @@ class HostOutput:
         return self._planes[:, t0:t1, y0:y1, x0:x1]
 
 
+# Page-locked memory is taken from everybody, and the result may live long in a cache.
+_PINNED_SHARE = 0.25
+
+
 def _empty(shape: tuple[int, ...], dtype: torch.dtype, pinned: bool) -> torch.Tensor:
-    if pinned:
+    if pinned and math.prod(shape) * dtype.itemsize <= _PINNED_SHARE * free_ram():
         try:
             return torch.empty(shape, dtype=dtype, pin_memory=True)
         except RuntimeError:

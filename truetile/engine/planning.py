@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
 # Estimates are rough: of what is free a part stays for what they miss.
 _FREE_SHARE = 0.9
+# How much tiles may read beyond the picture on each axis, in thousandths. The norms of image VAEs
+# span the tile: a larger one costs time (at most twice that of one pass) and is worth it, the error
+# against untiled falls by a fifth or more. Video VAEs normalise each pixel; they gain nothing.
+_STRETCH_IMAGE = 1414
+_STRETCH_VIDEO = 1000
 
 
 @dataclass(frozen=True)
@@ -172,4 +177,5 @@ def _options(
         chunk_multiple=1,
         encode=encode,
         start_tiled=tiled,
+        stretch=_STRETCH_VIDEO if port.time is not None else _STRETCH_IMAGE,
     )

@@ -13,6 +13,7 @@ from itertools import pairwise
 from ..errors import InvalidArgument
 
 MAX_SIZE = 1 << 24  # latents on one axis
+MAX_STRETCH = 4000  # thousandths of an axis that its tiles may read
 MAX_FACTOR = 1 << 10  # pixels a latent on one axis
 
 
@@ -103,15 +104,22 @@ def check_scale(scale: AxisScale) -> None:
     require_range("first", scale.first, 1, scale.factor, f" (factor={scale.factor})")
 
 
-def even_grid(size: int, tile: int, overlap: int) -> list[Span]:
-    """Fewest tiles of at most `tile` that cover `size` with at least `overlap` in common."""
+def even_grid(size: int, tile: int, overlap: int, stretch: int = 1000) -> list[Span]:
+    """Fewest tiles of at most `tile` that cover `size` with at least `overlap` in common.
+
+    `stretch` lets them grow, and their overlaps with them, while all of them together read at most
+    stretch/1000 of the axis and each stays below `tile`.
+    """
     require_range("size", size, 1, MAX_SIZE)
     require_range("tile", tile, 1, MAX_SIZE)
     require_range("overlap", overlap, 0, tile - 1, f" (tile={tile})")
+    require_range("stretch", stretch, 1000, MAX_STRETCH)
     if tile >= size:
         return [Span(0, size)]
     count = -(-(size - overlap) // (tile - overlap))
-    length = -(-(size + (count - 1) * overlap) // count)
+    shortest = -(-(size + (count - 1) * overlap) // count)
+    # One below `tile`: the line buffers of the overlaps need room that a lone tile does not.
+    length = max(shortest, min(tile - 1, size * stretch // (1000 * count)))
     starts = (i * (size - length) // (count - 1) for i in range(count))
     return [Span(start, start + length) for start in starts]
 
@@ -147,7 +155,13 @@ def _zones(outs: list[Span]) -> list[Span]:
 
 
 def axis_tiles(
-    size: int, tile: int, overlap: int, scale: AxisScale, carried: bool = False, multiple: int = 1
+    size: int,
+    tile: int,
+    overlap: int,
+    scale: AxisScale,
+    carried: bool = False,
+    multiple: int = 1,
+    stretch: int = 1000,
 ) -> list[AxisTile]:
     """Tiles over `size` latents; `carried` gives consecutive chunks that share nothing.
 
@@ -162,7 +176,7 @@ def axis_tiles(
         if scale.causal and tile < size:
             require_range("tile", tile, 2, MAX_SIZE, " (causal)")
             require_range("overlap", overlap, 1, tile - 1, f" (causal, tile={tile})")
-        spans = even_grid(size, tile, overlap)
+        spans = even_grid(size, tile, overlap, stretch)
     outs = [scale.span(span, carried) for span in spans]
     zones = _zones(outs)
     # No zone at the outer ends of the axis.

@@ -9,6 +9,7 @@ from ..errors import BudgetError
 from .cost import CostModel, call_bytes, check_cost, format_bytes, line_bytes
 from .grid import (
     MAX_SIZE,
+    MAX_STRETCH,
     AxisScale,
     AxisTile,
     Span,
@@ -35,7 +36,8 @@ class LadderOptions:
     tile, overlap, min_tile: spatial, in latents. frames, overlap_frames: pixel frames; frames is
     the largest chunk (0 = whole clip). carried: chunks continue a causal cache, no overlap in time.
     chunk_multiple: carried chunks end on multiples of so many latents. encode: blend latents
-    instead of pixels. start_tiled: use spatial tiles from the first rung on.
+    instead of pixels. start_tiled: use spatial tiles from the first rung on. stretch: of spatial
+    grids, see even_grid.
     """
 
     tile: int = 64
@@ -47,6 +49,7 @@ class LadderOptions:
     chunk_multiple: int = 1
     encode: bool = False
     start_tiled: bool = False
+    stretch: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,7 @@ def check_plan(
     most = o.frames - 1 if o.frames else MAX_SIZE
     require_range("overlap_frames", o.overlap_frames, 0, most, f" (frames={o.frames})")
     require_range("chunk_multiple", o.chunk_multiple, 1, MAX_SIZE)
+    require_range("stretch", o.stretch, 1000, MAX_STRETCH)
     check_cost(cost)
 
 
@@ -109,7 +113,13 @@ def axis_grids(
     else:
         t = axis_tiles(frames, rung.chunk or frames, rung.chunk_overlap if rung.chunk else 0, time)
     y, x = (
-        axis_tiles(b.length, rung.tile or b.length, rung.overlap, one if options.encode else scale)
+        axis_tiles(
+            b.length,
+            rung.tile or b.length,
+            rung.overlap,
+            one if options.encode else scale,
+            stretch=options.stretch,
+        )
         for b, scale in zip(box[1:], scales[1:], strict=True)
     )
     return t, y, x
@@ -124,7 +134,10 @@ def call_volume(box: Box, rung: Rung, options: LadderOptions) -> int:
     elif rung.chunk:
         frames = even_grid(frames, rung.chunk, rung.chunk_overlap)[0].length
     for b in box[1:]:
-        frames *= even_grid(b.length, rung.tile, rung.overlap)[0].length if rung.tile else b.length
+        if rung.tile:
+            frames *= even_grid(b.length, rung.tile, rung.overlap, options.stretch)[0].length
+        else:
+            frames *= b.length
     return frames
 
 
