@@ -14,11 +14,20 @@ from .describe import account_text, outcome_data, outcome_text, phase_data, phas
 from .devices import CudaDevice, MemoryDevice, RamDevice, device_for
 from .monitor import Monitor, monitor
 from .offload import Outcome, Request, offload
-from .owners import Holdings, ManagedModel, ModelManager, holdings, register_manager, take_account
+from .owners import (
+    Buffers,
+    Holdings,
+    ManagedModel,
+    ModelManager,
+    holdings,
+    register_manager,
+    take_account,
+)
 from .probes import FreeMemory, free_memory
 
 __all__ = [
     "BACKEND",
+    "Buffers",
     "CudaDevice",
     "FreeMemory",
     "Holdings",

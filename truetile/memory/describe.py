@@ -52,6 +52,8 @@ def outcome_text(outcome: Outcome) -> str:
     if outcome.first is not None:
         seconds = f"{outcome.seconds:.1f} s"
         lines.append(f"  read twice ({seconds}); the first reading said {outcome.first.outcome}")
+    if outcome.request.action != "none" and not outcome.moves_weights:
+        lines.append("  nothing to offload: without a GPU, weights live in main memory")
     lines.append(f"free for the next phase: {say_bytes(outcome.free_bytes)}")
     lines.append(account_text(outcome.account))
     lines += [f"  {name}: not available ({why})" for name, why in outcome.unavailable.items()]

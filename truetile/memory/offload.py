@@ -82,6 +82,7 @@ class Outcome:
     free_bytes: int | None
     seconds: float
     unavailable: dict[str, str]
+    moves_weights: bool = True  # False without a GPU: there is nothing to offload
 
     @property
     def ok(self) -> bool:
@@ -144,6 +145,7 @@ def offload(
         free_bytes=device.free_bytes(),
         seconds=time.monotonic() - began,
         unavailable=device.unavailable(),
+        moves_weights=device.weights_leave,
     )
 
 
@@ -160,6 +162,8 @@ def _read(
 def _act(
     device: MemoryDevice, managing: Sequence[ModelManager], request: Request, before: _State
 ) -> None:
+    if not device.weights_leave:
+        return  # weights live here: an unload would free nothing and cost the next load
     keep = [model.key for model in before.held.models if request.stays(model.key)]
     for manager in managing:
         if request.action == "bytes":

@@ -47,14 +47,20 @@ class ManagedModel:
         return lines
 
 
+@dataclass(frozen=True)
+class Buffers:
+    """Memory of a manager itself, such as the buffers that weights are cast in."""
+
+    owner: Owner
+    storages: frozenset[int] = field(default=frozenset(), repr=False)
+    ranges: tuple[tuple[int, int], ...] = field(default=(), repr=False)
+
+
 class ModelManager(Protocol):
     """Something that moves models to and from a device; ComfyUI's is in comfy_nodes."""
 
     def models(self, device: MemoryDevice) -> list[ManagedModel]: ...
-    def buffers(self, device: MemoryDevice) -> list[Owner]:
-        """Buffers of the manager itself, such as those that weights are cast in."""
-        ...
-
+    def buffers(self, device: MemoryDevice) -> list[Buffers]: ...
     def unload(self, device: MemoryDevice, keep: Sequence[int]) -> None:
         """Takes all models but those with these keys off the device."""
         ...
@@ -130,16 +136,19 @@ def holdings(
     """
     managing = managers() if managing is None else managing
     models = [model for manager in managing for model in manager.models(device)]
-    buffers = [line for manager in managing for line in manager.buffers(device)]
+    buffers = [entry for manager in managing for entry in manager.buffers(device)]
     excluded = tensors.Excluded()
     for model in models:
         excluded.storages.update(model.storages)
         excluded.ranges.extend(model.ranges)
+    for entry in buffers:
+        excluded.storages.update(entry.storages)
+        excluded.ranges.extend(entry.ranges)
     for tensor in own_tensors:
         excluded.add(tensor)
     # Main memory is full of tensors that an account in bytes of the process covers anyway.
     found = tensors.find(device, excluded) if scan and device.weights_leave else []
-    return Holdings(models, buffers, found, excluded)
+    return Holdings(models, [entry.owner for entry in buffers], found, excluded)
 
 
 def take_account(

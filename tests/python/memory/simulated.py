@@ -16,7 +16,7 @@ import torch
 
 from truetile.memory.core import NATIVE_TOLERANCE, POOL_TOLERANCE, Owner, ProcessUse, Readings
 from truetile.memory.devices import MemoryDevice
-from truetile.memory.owners import ManagedModel
+from truetile.memory.owners import Buffers, ManagedModel
 
 MIB, GIB = 2**20, 2**30
 _SMALL, _SHARED = 10 * MIB, 20 * MIB
@@ -165,9 +165,11 @@ class SimulatedManager:
             for model in self.listed
         ]
 
-    def buffers(self, device) -> list[Owner]:
+    def buffers(self, device) -> list[Buffers]:
         count = sum(buffer.nbytes for buffer in self.cast_buffers)
-        return [Owner("cast buffers", "cast buffers", count)] if count else []
+        storages = frozenset(buffer.untyped_storage().data_ptr() for buffer in self.cast_buffers)
+        owner = Owner("cast buffers", "cast buffers", count)
+        return [Buffers(owner, storages)] if count else []
 
     def unload(self, device, keep: Sequence[int]) -> None:
         for model in self.listed:
