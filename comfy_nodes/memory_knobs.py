@@ -65,6 +65,15 @@ def lift_page_limits() -> None:
         lift()
 
 
+def dynamic() -> bool:
+    """Whether ComfyUI's page allocator manages weights."""
+    try:
+        from comfy import memory_management
+    except ImportError:
+        return False
+    return bool(getattr(memory_management, "aimdo_enabled", False))
+
+
 def _raise(count: int) -> tuple[list[Callable[[], None]], list[str]]:
     undo: list[Callable[[], None]] = []
     words: list[str] = []

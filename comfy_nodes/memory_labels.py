@@ -15,7 +15,7 @@ def register() -> None:
 
 def label(thing: Any) -> str | None:
     """What ComfyUI knows about `thing`, or None."""
-    kind = type(thing)
+    kind = thing if isinstance(thing, type) else type(thing)
     if kind.__name__ == "CacheEntry" and kind.__module__ == "execution":
         return "the cached output of a node"
     if kind.__module__ == "comfy_execution.caching":

@@ -12,11 +12,18 @@ from typing import Any
 import torch
 
 from ..truetile import memory
+from ..truetile.memory import allocator
+from ..truetile.memory.core import Account
+from ..truetile.memory.growth import GrowthWatcher
+from ..truetile.memory.repair import repair
+from ..truetile.memory.why_slow import Explanation, LoadWatcher
 from . import memory_knobs, memory_labels, memory_models
 
 GIB = 2**30
-ACTIONS = ("observe", "verify", "offload", "offload all but connected models")
+ACTIONS = ("observe", "verify", "offload", "offload all but connected models", "repair")
 log = logging.getLogger("truetile")
+_growth = GrowthWatcher()
+_told: set[str] = set()  # what is said once in a process
 
 
 class MemoryBudgetError(RuntimeError):
@@ -39,6 +46,9 @@ def setup() -> None:
     """Once, when ComfyUI loads the pack: ComfyUI's models become part of every account."""
     memory.register_manager(memory_models.ComfyModels())
     memory_labels.register()
+    root = logging.getLogger()  # ComfyUI logs its loads there
+    if not any(isinstance(handler, LoadWatcher) for handler in root.handlers):
+        root.addHandler(LoadWatcher(_account, _explain))
 
 
 def checkpoint(settings: Checkpoint, through: Any, models: Iterable[Any]) -> tuple[str, int]:
@@ -50,12 +60,19 @@ def checkpoint(settings: Checkpoint, through: Any, models: Iterable[Any]) -> tup
     device = monitor.device
     ended = monitor.end_phase()
     memory_knobs.end_phase()
-    request = _request(settings, through, list(models))
-    outcome = memory.offload(device, request)
     lines = [f"TrueTile memory checkpoint {settings.phase!r}: {settings.action}"]
     if ended is not None:
         lines.append(memory.phase_text(ended))
+    if settings.action == "repair":
+        lines.append(_repair(settings, monitor))
+    request = _request(settings, through, list(models))
+    outcome = memory.offload(device, request)
     lines.append(memory.outcome_text(outcome))
+    if grown := _growing(settings.phase, device, outcome):
+        lines.append(grown)
+    if "allocator" not in _told:
+        _told.add("allocator")
+        lines.append(str(allocator.settings(device.backend, dynamic_vram=memory_knobs.dynamic())))
     if settings.must_be_free_gib > 0 and settings.action.startswith("offload"):
         count = int(settings.must_be_free_gib * GIB)
         lines += memory_knobs.keep_free_for_phase(count, _prompt_id())
@@ -71,6 +88,33 @@ def checkpoint(settings: Checkpoint, through: Any, models: Iterable[Any]) -> tup
     else:
         log.info(text)
     return text, outcome.free_bytes if outcome.free_bytes is not None else -1
+
+
+def _repair(settings: Checkpoint, monitor: memory.Monitor) -> str:
+    """Climbs the ladder to the budget; without one, as far as it goes."""
+    total = monitor.device.readings().driver_total or 0
+    goal = int(settings.must_be_free_gib * GIB) or total
+    done = repair(monitor.device, goal)
+    monitor.record("repair", settings.phase, {"met": done.met, "text": str(done)})
+    return str(done)
+
+
+def _growing(phase: str, device: memory.MemoryDevice, outcome: memory.Outcome) -> str:
+    """What to say when memory at this checkpoint grows from prompt to prompt; usually nothing."""
+    held = memory.holdings(device, scan=False)
+    growth = _growth.see(phase, device, outcome.account, held)
+    return str(growth) if growth is not None else ""
+
+
+def _account() -> Account:
+    device = memory.monitor().device
+    return memory.take_account(device, memory.holdings(device), where=True)
+
+
+def _explain(explanation: Explanation) -> None:
+    text = str(explanation)
+    memory.monitor().record("explanation", explanation.load.model, {"text": text})
+    log.warning(text)
 
 
 def report(name: str, clear: bool) -> tuple[str, str, list[Path]]:

@@ -43,7 +43,8 @@ class MemoryCheckpoint(io.ComfyNode):
                     default="observe",
                     tooltip="observe: only look. verify: empty torch's cache and check the "
                     "budgets. offload: take all models off the card and prove it. offload all "
-                    "but connected models: those wired to this node stay.",
+                    "but connected models: those wired to this node stay. repair: bring memory "
+                    "back step by step, cheapest first, until must_be_free_gib is free.",
                 ),
                 _gib(
                     "may_stay_gib",

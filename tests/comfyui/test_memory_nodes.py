@@ -157,3 +157,40 @@ def test_a_report_of_two_phases_is_written_as_three_files(server):
     assert lines[0].startswith("seconds,driver_used")
     assert all(line.split(",")[1] == "" for line in lines[1:50]), "no driver here: empty, not 0"
     assert not list((server.base / "output").glob("run*")), "a name cannot leave the folder"
+
+
+def scene(graph: Graph, leak: int) -> str:
+    """A decode with a checkpoint behind it; the name of the node that shows the report."""
+    images = graph.add("ProbeFrames", frames=1, height=64, width=64)[0]
+    vae = graph.vae()
+    latent = graph.add(
+        "VAEEncode", pixels=graph.add("ProbeLeak", images=images, mib=leak)[0], vae=vae
+    )
+    decoded = graph.add("VAEDecode", samples=latent[0], vae=vae)[0]
+    settings = {**CHECKPOINT, "phase": "scene", "action": "offload"}
+    node = graph.add("MemoryCheckpoint", anything=decoded, **settings)
+    graph.save("scene", images=node[0])
+    return graph.add("PreviewAny", source=node[5]).name
+
+
+@pytest.mark.slow
+def test_twenty_scenes_are_flat_and_then_a_leak_is_named_by_the_third(server):
+    """The witness of flatness is the kernel's figure of the server's process."""
+    graph = Graph()
+    shown = scene(graph, leak=0)
+    sizes, pictures = [], set()
+    for _ in range(20):
+        outputs = server.run(graph.prompt)
+        assert "memory grows" not in text_of(outputs, shown)
+        sizes.append(resident(server._process.pid))
+        pictures.add((server.base / "output" / "scene.safetensors").read_bytes())
+    assert len(pictures) == 1, "twenty equal outputs"
+    assert max(sizes[4:]) - sizes[4] < 64 * 2**20, sizes
+    graph = Graph()
+    shown = scene(graph, leak=200)
+    said = [text_of(server.run(graph.prompt), shown) for _ in range(3)]
+    assert "memory grows" in said[2]
+    assert "ProbeLeak" in said[2], said[2]
+    graph = Graph()
+    scene(graph, leak=0)
+    server.run(graph.prompt)

@@ -19,7 +19,6 @@ from .devices import MemoryDevice
 
 _DEPTH = 7
 _WIDTH = 2000  # objects looked at for one tensor
-_SKIP = (types.CodeType, type)
 _labels: list[Callable[[Any], str | None]] = []
 
 
@@ -131,7 +130,7 @@ def _where(tensor: torch.Tensor, ignore: object) -> str:
 def _referrers(layer: list[Any], seen: set[int]) -> Iterable[Any]:
     seen.add(id(layer))
     for thing in gc.get_referrers(*layer):
-        if id(thing) in seen or isinstance(thing, _SKIP) or type(thing) is Found:
+        if id(thing) in seen or isinstance(thing, types.CodeType) or type(thing) is Found:
             continue
         if isinstance(thing, types.ModuleType) or _is_machinery(thing):
             continue
@@ -156,6 +155,8 @@ def _label(thing: Any) -> str | None:
     if isinstance(thing, torch.nn.Module):
         kind = type(thing)
         return f"module {kind.__module__}.{kind.__qualname__}"
+    if isinstance(thing, type):
+        return f"class {thing.__module__}.{thing.__qualname__}"
     if isinstance(thing, dict) and "__name__" in thing and "__spec__" in thing:
         return f"a global of {thing['__name__']}"
     return None
