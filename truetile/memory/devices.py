@@ -103,8 +103,8 @@ class CudaDevice:
         return tensor.device == self.device
 
     def workspaces(self, unnamed: int) -> Owner | None:
-        # cuBLAS keeps one per stream for good: 32 MiB on Hopper and newer, 8.125 MiB before.
-        size = 32 * 2**20 if self._major >= 9 else 4096 * 1024 * 2 + 16 * 1024 * 8
+        # torch gives cuBLAS one per stream for good, of a size that goes by the architecture.
+        size = 32 * 2**20 if self._major in (9, 10) else 4096 * 1024 * 2 + 16 * 1024 * 8
         for count in range(8, 0, -1):
             if 0 <= unnamed - count * size <= _ROUNDING:
                 detail = f"taken to be them: {count} x {size / 2**20:g} MiB, no object holds it"

@@ -71,10 +71,11 @@ Fragmentation analyze(const std::vector<Segment>& segments) {
     }
     result.pools.push_back(pool);
   }
-  // Compared as free_a / live_a > free_b / live_b, by cross products that cannot overflow.
-  std::stable_sort(result.comb.begin(), result.comb.end(), [](const Tooth& a, const Tooth& b) {
-    return static_cast<double>(a.free) * static_cast<double>(b.live) >
-           static_cast<double>(b.free) * static_cast<double>(a.live);
+  // By free bytes for each live one, compared as cross products that cannot overflow.
+  std::sort(result.comb.begin(), result.comb.end(), [](const Tooth& a, const Tooth& b) {
+    const double left = static_cast<double>(a.free) * static_cast<double>(b.live);
+    const double right = static_cast<double>(b.free) * static_cast<double>(a.live);
+    return left != right ? left > right : a.address < b.address;
   });
   return result;
 }

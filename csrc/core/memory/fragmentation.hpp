@@ -8,7 +8,7 @@
 
 namespace truetile::memory {
 
-enum class BlockState {
+enum class BlockState : std::uint8_t {
   live,      ///< holds a tensor
   awaiting,  ///< freed, but another stream may still use it
   free,

@@ -25,9 +25,8 @@ void Phase::add(const Sample& sample) {
   widest_gap_ = std::max(widest_gap_, sample.seconds - last_sample_);
   last_sample_ = end_ = sample.seconds;
   for (std::size_t i = 0; i < kChannels; ++i) {
-    if (sample.values[i]) {
-      value(static_cast<Channel>(i), sample.seconds, *sample.values[i], Rank::sample);
-    }
+    const Bytes& bytes = sample.values[i];
+    if (bytes) value(static_cast<Channel>(i), sample.seconds, *bytes, Rank::sample);
   }
 }
 

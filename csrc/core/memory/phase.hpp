@@ -9,7 +9,7 @@
 namespace truetile::memory {
 
 /// What is followed over time.
-enum class Channel {
+enum class Channel : std::uint8_t {
   driver_used,
   own_process,
   other_processes,
@@ -21,7 +21,7 @@ inline constexpr std::size_t kChannels = 6;
 [[nodiscard]] const char* channel_name(Channel channel);
 
 /// Where a peak comes from, least exact first.
-enum class Rank {
+enum class Rank : std::uint8_t {
   none,        ///< nothing was read
   sample,      ///< the largest reading: a spike between two readings is missed
   high_water,  ///< the allocator's own mark: exact

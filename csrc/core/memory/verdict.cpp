@@ -1,6 +1,8 @@
 #include "core/memory/verdict.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <map>
 
 #include "core/error.hpp"
 
@@ -105,10 +107,12 @@ class Judge {
     const Levels& after = case_.after;
     if (!before.driver_used || !after.driver_used) return level("driver", expected_, {}, true);
     std::int64_t freed = *before.driver_used - *after.driver_used;
-    const bool told_apart = before.foreign && after.foreign;
-    if (told_apart) {
-      verdict_.foreign_drift = *after.foreign - *before.foreign;
-      freed += *verdict_.foreign_drift;
+    bool told_apart = false;
+    if (before.foreign && after.foreign) {
+      const std::int64_t drift = *after.foreign - *before.foreign;
+      verdict_.foreign_drift = drift;
+      freed += drift;
+      told_apart = true;
     }
     // What torch's cache keeps was said one level up.
     const std::int64_t rest = expected_ - freed - cached_ - outside_over();
@@ -170,10 +174,11 @@ class Judge {
 
   /// The largest parts that together hold `missing` bytes.
   void name_present(std::int64_t missing, const char* why, bool with_others) {
-    std::vector<Part> parts = case_.present;
-    std::stable_sort(parts.begin(), parts.end(),
-                     [](const Part& a, const Part& b) { return a.bytes > b.bytes; });
-    for (const Part& part : parts) {
+    // Equal parts stay in the order of the account.
+    std::multimap<std::int64_t, const Part*, std::greater<>> largest;
+    for (const Part& part : case_.present) largest.emplace(part.bytes, &part);
+    for (const auto& [bytes, found] : largest) {
+      const Part& part = *found;
       if (missing <= 0 || part.bytes <= 0) return;
       const bool outside = part.kind == "process" || part.kind == "own" || part.kind == "unknown";
       if (!with_others && outside) continue;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,7 @@ struct OffloadCase {
   bool nothing_to_prove = false;
 };
 
-enum class Outcome { pass, partial, fail };
+enum class Outcome : std::uint8_t { pass, partial, fail };
 
 /// `owners`, `torch allocated`, `torch reserved` or `driver`.
 struct LevelResult {

@@ -45,7 +45,7 @@ def analyze(segments: Sequence[Segment]) -> Fragmentation:
         free, most = pools.get((segment.pool, segment.stream), (0, 0))
         pools[segment.pool, segment.stream] = (free + here["free"], max(most, largest))
     # Most free bytes for the fewest live ones first.
-    comb.sort(key=lambda tooth: -(tooth.free / tooth.live if tooth.live else float("inf")))
+    comb.sort(key=lambda tooth: (-_gain(tooth), tooth.address))
     reserved = sum(sums.values())
     return Fragmentation(
         reserved=reserved,
@@ -61,3 +61,7 @@ def analyze(segments: Sequence[Segment]) -> Fragmentation:
         ),
         comb=tuple(comb),
     )
+
+
+def _gain(tooth: Tooth) -> float:
+    return tooth.free / tooth.live if tooth.live else float("inf")
