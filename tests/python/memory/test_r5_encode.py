@@ -23,7 +23,7 @@ def test_r5_encode_with_spatial_tiles(frames, height, width):
 
 
 def test_r5_encode_goes_down_to_tiles_when_memory_runs_out():
-    """Every 832x480 frame runs out of memory: the ladder ends in spatial tiles and loses nothing."""
+    """Every 832x480 frame runs out of memory: the ladder ends in tiles and loses nothing."""
     vae = CausalVae()
     pixels = torch.rand(1, 9, 480, 832, 3)
     limited = LimitedMemory(vae.port(), [36 * 36])
