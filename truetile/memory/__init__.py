@@ -1,10 +1,10 @@
 """Memory that tells the truth: who holds it, whether an offload freed it, how far peaks are known.
 
-    from truetile import memory
-    device = memory.device_for()
-    print(memory.account_text(memory.take_account(device, memory.holdings(device))))
-    outcome = memory.offload(device, memory.Request("all", must_be_free=8 * 2**30))
-    print(memory.outcome_text(outcome))
+    >>> from truetile import memory
+    >>> device = memory.device_for()
+    >>> print(memory.account_text(memory.take_account(device, memory.holdings(device))))
+    >>> outcome = memory.offload(device, memory.Request("all", must_be_free=8 * 2**30))
+    >>> print(memory.outcome_text(outcome))
 
 Importing this imports torch, and neither ComfyUI nor NVML.
 """
