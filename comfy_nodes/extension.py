@@ -2,13 +2,23 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import vae_port
+from . import memory_service, vae_port
+from .nodes_memory import FreeMemoryProbe, MemoryCheckpoint, MemoryReport
 from .nodes_vae import TrueTileVAE, TrueTileVAEDecode, TrueTileVAEEncode
 
 # From here on truetile.decode and truetile.encode take a comfy.sd.VAE as well.
 vae_port.register()
+# And every account of memory names ComfyUI's models.
+memory_service.setup()
 
 
 class TrueTileExtension(ComfyExtension):
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [TrueTileVAEDecode, TrueTileVAEEncode, TrueTileVAE]
+        return [
+            TrueTileVAEDecode,
+            TrueTileVAEEncode,
+            TrueTileVAE,
+            MemoryCheckpoint,
+            MemoryReport,
+            FreeMemoryProbe,
+        ]

@@ -138,14 +138,16 @@ def _run(
     from .engine.memory import PeakMark
     from .engine.planning import make_plan
     from .engine.ports import Affine, port_for
+    from .memory.allocator import reserve_bytes
 
     began = time.perf_counter()
     port = port_for(vae)
     source = latents_of(port, data) if operation == "decode" else pixels_of(port, data)
     carry = port.carry(operation) if port.time is not None else None
     plan = make_plan(port, operation, source, settings, carried=carry is not None)
-    port.prepare(plan.needed_bytes)
-    plan = plan.fitted(port.free_bytes)
+    reserve = reserve_bytes()
+    port.prepare(plan.needed_bytes + reserve)
+    plan = plan.fitted(lambda: max(0, port.free_bytes() - reserve))
     mark = PeakMark(port.device)
     # Not inference mode: the caller may go on working in place on what it gets.
     with torch.no_grad():

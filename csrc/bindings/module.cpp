@@ -4,6 +4,7 @@
 #include <exception>
 #include <string>
 
+#include "bindings/bind_memory.hpp"
 #include "bindings/bind_plan.hpp"
 #include "core/error.hpp"
 #include "core/version.hpp"
@@ -35,7 +36,7 @@ void translate(std::exception_ptr pointer) {
 }  // namespace
 
 PYBIND11_MODULE(_truetile_core, m) {
-  m.doc() = "TrueTile's C++ core: tile grids, the fallback ladder and byte estimates.";
+  m.doc() = "TrueTile's C++ core: tile grids, the fallback ladder, byte estimates, memory.";
   m.attr("__version__") = py::str(std::string(truetile::version()));
   m.attr("InvalidArgument") = py::reinterpret_borrow<py::object>(PyExc_ValueError);
   m.attr("BudgetError") = py::reinterpret_borrow<py::object>(PyExc_RuntimeError);
@@ -43,4 +44,5 @@ PYBIND11_MODULE(_truetile_core, m) {
   py::register_local_exception_translator(&translate);
   truetile::bindings::bind_plan(m);
   truetile::bindings::bind_ladder(m);
+  truetile::bindings::bind_memory(m);
 }

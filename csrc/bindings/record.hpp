@@ -49,6 +49,14 @@ class Record {
     return *this;
   }
 
+  /// A field that Python sees as something else than C++ does, such as an enum by its name.
+  template <typename Get>
+  Record& property(const char* name, Get get) {
+    class_.def_property_readonly(name, get);
+    names_.emplace_back(name);
+    return *this;
+  }
+
   /// Adds repr, equality and hash over the fields so far; gives the class for more.
   py::class_<T>& done() {
     const auto values = [names = names_](const py::object& self) {

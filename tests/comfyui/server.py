@@ -32,14 +32,16 @@ class PromptRefused(Exception):
 
 
 class ComfyServer:
-    """Starts main.py --cpu in a directory of its own and speaks HTTP and websocket with it.
+    """Starts main.py in a directory of its own and speaks HTTP and websocket with it.
 
     comfyui: the checkout, which stays untouched; python: the interpreter that runs it;
-    base: an empty directory for models, input, output and the server's log.
+    base: an empty directory for models, input, output and the server's log; flags: how it runs,
+    with what COMFYUI_FLAGS adds (such as --front-end-root where no frontend is installed).
     """
 
-    def __init__(self, comfyui: Path, python: str, base: Path):
+    def __init__(self, comfyui: Path, python: str, base: Path, flags: tuple[str, ...] = ("--cpu",)):
         self.base = base
+        self._flags = [*flags, *os.environ.get("COMFYUI_FLAGS", "").split()]
         self.client_id = uuid.uuid4().hex
         self._comfyui = comfyui
         self._python = python
@@ -62,7 +64,7 @@ class ComfyServer:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
-        command = [self._python, "main.py", "--cpu", "--listen", "127.0.0.1"]
+        command = [self._python, "main.py", *self._flags, "--listen", "127.0.0.1"]
         command += ["--port", str(self.port), "--base-directory", str(self.base)]
         command += ["--database-url", "sqlite:///:memory:", "--disable-api-nodes"]
         with (self.base / "server.log").open("wb") as log:

@@ -2,6 +2,7 @@
 files of what flows through a graph."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import comfy.nested_tensor
 import folder_paths
@@ -73,6 +74,31 @@ class ProbeNestedLatent:
         return ({"samples": comfy.nested_tensor.NestedTensor(parts)},)
 
 
+class ProbeLeak:
+    """A custom node that keeps something of every prompt: `mib` MiB that nobody can free."""
+
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "run"
+    CATEGORY = "probe"
+    kept: ClassVar[list] = []
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        sizes = ("INT", {"default": 200, "min": 0, "max": 4096})
+        return {"required": {"images": ("IMAGE",), "mib": sizes}}
+
+    @classmethod
+    def IS_CHANGED(cls, **_):
+        return float("nan")
+
+    def run(self, images, mib):
+        if mib:
+            self.kept.append(torch.ones(mib * 2**20, dtype=torch.uint8))
+        else:
+            self.kept.clear()
+        return (images,)
+
+
 class ProbeSave:
     """Writes pictures or latents as they are, in float32, to output/<name>.safetensors."""
 
@@ -97,5 +123,12 @@ class ProbeSave:
 
 NODE_CLASS_MAPPINGS = {
     node.__name__: node
-    for node in (ProbeFrames, ProbeConditioning, ProbeConcatLatent, ProbeNestedLatent, ProbeSave)
+    for node in (
+        ProbeFrames,
+        ProbeConditioning,
+        ProbeConcatLatent,
+        ProbeLeak,
+        ProbeNestedLatent,
+        ProbeSave,
+    )
 }

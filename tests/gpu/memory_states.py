@@ -1,0 +1,202 @@
+"""Run by test_memory_account.py once per allocator: goes through states of a GPU, prints JSON.
+
+Each state carries our account and what nvidia-smi said at the same moment.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+
+import torch
+import witness
+
+from truetile import memory
+from truetile.memory.core import BACKEND
+from truetile.memory.tensors import storage_pointer
+
+GIB, MIB = 2**30, 2**20
+KEPT: list = []  # what leaks; a variable of a running function has no name for the collector
+
+
+class Manager:
+    """Moves modules by `.to`, and says what of them is on the device."""
+
+    def __init__(self, **modules: torch.nn.Module) -> None:
+        self.modules = modules
+
+    def models(self, device):
+        found = []
+        for name, module in self.modules.items():
+            weights = [w for w in module.parameters() if device.holds(w)]
+            count = sum(w.untyped_storage().nbytes() for w in weights)
+            size = sum(w.nbytes for w in module.parameters())
+            storages = frozenset(map(storage_pointer, weights))
+            found.append(memory.ManagedModel(id(module), name, size, count, 0, storages=storages))
+        return found
+
+    def buffers(self, device):
+        return []
+
+    def unload(self, device, keep):
+        for module in self.modules.values():
+            if id(module) not in keep:
+                module.to("cpu")
+
+    def free(self, device, count, keep):
+        self.unload(device, keep)
+
+    def release_buffers(self):
+        pass
+
+
+def model(gib: float) -> torch.nn.Module:
+    """Square layers of half precision, `gib` GiB together."""
+    layers = [
+        torch.nn.Linear(8192, 8192, bias=False, dtype=torch.float16) for _ in range(int(gib * 8))
+    ]
+    return torch.nn.Sequential(*layers)
+
+
+def show(kind: str, name: str, **data) -> None:
+    print(json.dumps({"kind": kind, "name": name, **data}), flush=True)
+
+
+def main() -> None:
+    device = memory.device_for("cuda")
+    big, small = model(2), model(0.25)
+    manager = Manager(big=big, small=small)
+    memory.register_manager(manager)
+
+    def state(name: str) -> None:
+        torch.cuda.synchronize()
+        account = memory.take_account(device, memory.holdings(device), where=True)
+        others = witness.processes(device.uuid)
+        show(
+            "state", name,
+            parts=[[p.name, p.kind, p.bytes] for p in account.parts],
+            unknown=account.unknown, used=account.used, notes=list(account.notes),
+            smi_used=witness.used(device.uuid), smi_own=others.pop(os.getpid(), None),
+            smi_others=others,
+        )  # fmt: skip
+
+    def verdict(name: str, **request) -> None:
+        outcome = memory.offload(device, memory.Request(**request))
+        show(
+            "verdict", name,
+            outcome=outcome.verdict.outcome, text=memory.outcome_text(outcome),
+            holders=[[h.name, h.bytes] for h in outcome.verdict.holders],
+            seconds=outcome.seconds, smi_used=witness.used(device.uuid),
+        )  # fmt: skip
+
+    show("about", "run", backend=device.backend, core=BACKEND, torch=torch.__version__)
+    state("idle")
+    big.cuda()
+    small.cuda()
+    state("model loaded")
+    x = torch.randn(4096, 8192, device="cuda", dtype=torch.float16)
+    with torch.no_grad():
+        expected = small(x).cpu()
+        y = torch.nn.functional.conv2d(
+            torch.randn(1, 64, 2048, 2048, device="cuda"),
+            torch.randn(64, 64, 3, 3, device="cuda"), padding=1,
+        )  # fmt: skip
+    state("mid-decode")
+    del y, x
+    verdict("offload all", action="all")
+    state("after offload")
+    small.cuda()
+    with torch.no_grad():
+        generator = torch.randn(4096, 8192, dtype=torch.float16).cuda()
+        first = small(generator)
+        small.cpu()
+        small.cuda()
+        show("equal", "reload", equal=bool(torch.equal(first, small(generator))))
+    del first, generator, expected
+    with witness.another_process(4) as pid:
+        state("second process")
+        total = torch.cuda.mem_get_info()[1]
+        verdict("budget against another process", action="all", must_be_free=total - 2 * GIB)
+        show("pid", "other", pid=pid)
+    leaks(verdict)
+    peaks(device)
+    overhead()
+
+
+def leaks(verdict: Callable) -> None:
+    """Real leaks of 1 GiB on the device, one after the other."""
+    KEPT[:] = [torch.empty(GIB, dtype=torch.uint8, device="cuda")]
+    verdict("leak: private tensor", action="all")
+    KEPT[:] = [torch.nn.Linear(16384, 32768, bias=False, dtype=torch.float16, device="cuda")]
+    verdict("leak: private model", action="all")
+
+    def fail() -> None:
+        frames = torch.empty(GIB, dtype=torch.uint8, device="cuda")
+        raise RuntimeError(str(frames.shape))
+
+    try:
+        fail()
+    except RuntimeError as error:
+        KEPT[:] = [error]
+    verdict("leak: traceback", action="all")
+    KEPT.clear()
+    gc.collect()
+    verdict("after the leaks", action="all")
+
+
+def peaks(device) -> None:
+    """A spike of 3 GiB for 50 ms, in a phase that began after a higher peak."""
+    high = torch.empty(5 * GIB, dtype=torch.uint8, device="cuda")
+    del high
+    torch.cuda.empty_cache()
+    monitor = memory.Monitor(device)
+    monitor.start()
+    for name, reset in (("spike below an older peak", False), ("spike", True)):
+        if reset:  # another node does that; ours must notice
+            torch.cuda.reset_peak_memory_stats()
+        monitor.begin_phase(name)
+        time.sleep(0.1)
+        spike = torch.empty(3 * GIB, dtype=torch.uint8, device="cuda")
+        torch.cuda.synchronize()
+        time.sleep(0.05)
+        del spike
+        torch.cuda.empty_cache()
+        time.sleep(0.1)
+        stats = monitor.end_phase()
+        show("phase", name, **memory.phase_data(stats))
+    monitor.stop()
+
+
+def overhead() -> None:
+    """The sampler's time on the processor, and what it costs a loop of kernels."""
+    x = torch.randn(4096, 4096, device="cuda", dtype=torch.float16)
+
+    def work() -> float:
+        torch.cuda.synchronize()
+        began = time.perf_counter()
+        for _ in range(2000):
+            torch.mm(x, x)
+        torch.cuda.synchronize()
+        return time.perf_counter() - began
+
+    work()
+    without, with_sampler, monitor = [], [], memory.Monitor()
+    for _ in range(5):
+        without.append(work())
+        monitor.start()
+        with_sampler.append(work())
+        monitor.sampler.stop()
+    taken, cpu = monitor.sampler.taken, monitor.sampler.cpu_seconds
+    show(
+        "overhead", "sampler", seconds_without=sorted(without)[2],
+        seconds_with=sorted(with_sampler)[2], cpu_share=cpu / sum(with_sampler), samples=taken,
+        driver=memory.device_for().uuid,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    sys.exit(main())

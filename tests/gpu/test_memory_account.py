@@ -1,0 +1,96 @@
+"""On a real GPU: the account closes, leaks are named, spikes are caught. Witness: nvidia-smi."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MIB, GIB = 2**20, 2**30
+HERE = Path(__file__).parent
+ALLOCATORS = {"native": "backend:native", "cudaMallocAsync": "backend:cudaMallocAsync"}
+
+
+@pytest.fixture(scope="module", params=ALLOCATORS)
+def run(request) -> dict:
+    """Everything that memory_states.py printed, by kind and name."""
+    assert importlib.util.find_spec("pynvml"), "install nvidia-ml-py: processes need it"
+    environment = dict(os.environ, PYTORCH_CUDA_ALLOC_CONF=ALLOCATORS[request.param])
+    environment["PYTHONPATH"] = f"{HERE.parents[1]}:{environment.get('PYTHONPATH', '')}"
+    done = subprocess.run(
+        [sys.executable, str(HERE / "memory_states.py")],
+        check=False, env=environment, capture_output=True, text=True, timeout=500,
+    )  # fmt: skip
+    print(done.stdout)
+    assert done.returncode == 0, done.stderr[-4000:]
+    found: dict = {}
+    for line in done.stdout.splitlines():
+        if line.startswith("{"):
+            entry = json.loads(line)
+            found.setdefault(entry["kind"], {})[entry["name"]] = entry
+    assert found["about"]["run"]["backend"] == request.param
+    return found
+
+
+STATES = ["idle", "model loaded", "mid-decode", "after offload", "second process"]
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_the_account_closes(run, name):
+    state = run["state"][name]
+    assert sum(count for *_, count in state["parts"]) == state["used"]
+    assert abs(state["unknown"]) < 32 * MIB, state
+    assert abs(state["used"] - state["smi_used"]) < 16 * MIB
+    parts = {part: count for part, _, count in state["parts"]}
+    if name in ("model loaded", "mid-decode"):
+        assert (parts["big"], parts["small"]) == (2 * GIB, GIB // 4)
+    assert abs(parts["torch tensors of no known owner"]) < 2 * MIB, parts
+    if name == "second process":
+        ((pid, count),) = state["smi_others"].items()
+        mine = next(c for part, _, c in state["parts"] if f"pid {pid}" in part)
+        assert abs(mine - count) <= 2 * MIB
+
+
+def test_an_offload_is_proven(run):
+    verdict = run["verdict"]["offload all"]
+    assert verdict["outcome"] == "pass", verdict["text"]
+    before = run["state"]["mid-decode"]["smi_used"]
+    assert before - verdict["smi_used"] >= 2.25 * GIB - 32 * MIB
+    assert run["equal"]["reload"]["equal"], "the model's output changed by being moved"
+    assert run["verdict"]["after the leaks"]["outcome"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("leak: private tensor", "__main__"), ("leak: private model", "Linear"),
+     ("leak: traceback", "fail"), ("budget against another process", "pid")],
+)  # fmt: skip
+def test_a_leak_fails_and_is_named(run, name, word):
+    verdict = run["verdict"][name]
+    assert verdict["outcome"] == "fail", verdict["text"]
+    assert any(word in holder for holder, _ in verdict["holders"]), verdict["holders"]
+    count = verdict["holders"][0][1]
+    assert count >= GIB - 2 * MIB
+
+
+def test_a_spike_of_50_ms_is_caught(run):
+    spike = run["phase"]["spike"]["channels"]
+    for channel in ("torch_allocated", "torch_reserved"):
+        assert 3 * GIB <= spike[channel]["peak"] < 3.5 * GIB, spike[channel]
+        assert spike[channel]["rank"] == "high-water mark"
+    below = run["phase"]["spike below an older peak"]
+    driver = below["channels"]["driver_used"]
+    assert driver["rank"] == "sample"
+    assert driver["peak"] - driver["minimum"] >= 2.9 * GIB, "no mark helps here, the samples do"
+    assert below["widest_gap"] < 0.1
+
+
+def test_the_sampler_costs_next_to_nothing(run):
+    cost = run["overhead"]["sampler"]
+    assert cost["cpu_share"] < 0.005
+    assert cost["seconds_with"] < cost["seconds_without"] * 1.01

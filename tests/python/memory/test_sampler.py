@@ -1,0 +1,162 @@
+"""The sampler of either backend: spikes, marks, gaps, and no peak that is not there."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+
+import pytest
+
+from truetile.memory import core
+from truetile.memory.monitor import Monitor
+from truetile.native import memory as twin
+
+BACKENDS = [twin] + ([core] if core.BACKEND == "native" else [])
+backends = pytest.mark.parametrize("backend", BACKENDS, ids=["python", "native"][: len(BACKENDS)])
+
+
+def channel(backend, stats, name):
+    return stats.channels[backend.CHANNELS.index(name)]
+
+
+@backends
+def test_a_spike_of_50_ms_is_seen_by_samples(backend):
+    used = [100]
+    sampler = backend.Sampler(interval=0.005, read=lambda: {"driver_used": used[0]})
+    sampler.start()
+    phase = sampler.begin_phase("spike")
+    time.sleep(0.03)
+    used[0] = 3 * 2**30
+    time.sleep(0.05)
+    used[0] = 100
+    time.sleep(0.03)
+    stats = sampler.end_phase(phase)
+    sampler.stop()
+    found = channel(backend, stats, "driver_used")
+    assert (found.peak, found.minimum, found.rank) == (3 * 2**30, 100, "sample")
+    assert found.minimum < found.mean < found.peak
+    assert 0 < stats.widest_gap < 0.2
+    assert channel(backend, stats, "own_process").peak is None
+
+
+@backends
+def test_torchs_mark_is_exact_and_an_old_one_is_not_ours(backend):
+    sampler = backend.Sampler(interval=60.0)
+    sampler.feed(backend.TorchMarks(100, 200, 900, 950))
+    phase = sampler.begin_phase("decode")
+    sampler.feed(backend.TorchMarks(100, 200, 3000, 950))
+    stats = sampler.end_phase(phase)
+    allocated = channel(backend, stats, "torch_allocated")
+    assert (allocated.peak, allocated.rank) == (3000, "high-water mark")
+    reserved = channel(backend, stats, "torch_reserved")
+    assert reserved.peak == 200, "950 was reached before this phase"
+    assert stats.resets == 0
+
+
+@backends
+def test_a_reset_by_another_node_is_noticed(backend):
+    sampler = backend.Sampler(interval=60.0)
+    sampler.feed(backend.TorchMarks(100, 200, 9000, 9500))
+    phase = sampler.begin_phase("decode")
+    sampler.feed(backend.TorchMarks(100, 200, 400, 500))
+    stats = sampler.end_phase(phase)
+    assert stats.resets == 1
+    assert channel(backend, stats, "torch_allocated").peak == 400
+
+
+@backends
+def test_an_event_outranks_a_sample(backend):
+    sampler = backend.Sampler(interval=60.0, read=lambda: {"driver_used": 5})
+    phase = sampler.begin_phase("told")
+    sampler.event("driver_used", 70)
+    found = channel(backend, sampler.end_phase(phase), "driver_used")
+    assert (found.peak, found.rank) == (70, "event")
+
+
+@backends
+def test_the_ram_is_that_of_this_process(backend):
+    sampler = backend.Sampler(interval=60.0)
+    phase = sampler.begin_phase("ram")
+    block = bytearray(b"x") * (96 * 2**20)
+    ram = channel(backend, sampler.end_phase(phase), "ram")
+    if ram.peak is None:
+        pytest.skip("this system does not tell")
+    assert ram.peak - ram.minimum > 80 * 2**20
+    assert len(block) == 96 * 2**20
+
+
+@backends
+def test_a_failing_source_leaves_the_channel_empty_and_a_sampler_can_be_dropped(backend):
+    if backend is twin:
+        pytest.skip("the twin's sources are its own")
+
+    def fail():
+        raise RuntimeError("driver gone")
+
+    sampler = backend.Sampler(interval=0.002, read=fail)
+    sampler.start()
+    time.sleep(0.02)
+    assert sampler.taken > 0
+    assert all(sample.values[0] is None for sample in sampler.samples())
+    del sampler
+
+
+@backends
+def test_many_threads_at_once(backend):
+    sampler = backend.Sampler(interval=0.001, capacity=100, read=lambda: {"driver_used": 1})
+    sampler.start()
+
+    def work():
+        for i in range(100):
+            phase = sampler.begin_phase("p")
+            sampler.feed(backend.TorchMarks(i, i, i, i))
+            sampler.samples()
+            sampler.end_phase(phase)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    sampler.stop()
+    assert sampler.taken >= 800
+    assert len(sampler.samples()) == 100
+
+
+@pytest.mark.skipif(core.BACKEND != "native", reason="the native core is not built")
+def test_the_native_sampler_goes_on_while_python_does_not_let_go():
+    """It never enters Python: a long call that holds the GIL does not widen its gaps."""
+    sampler = core.Sampler(interval=0.005)
+    sampler.start()
+    phase = sampler.begin_phase("busy")
+    sum(range(20_000_000))  # one call of C code, about half a second, holding the GIL
+    stats = sampler.end_phase(phase)
+    sampler.stop()
+    assert stats.samples > 20
+    assert stats.widest_gap < 0.25
+    length = stats.end - stats.begin
+    assert sampler.cpu_seconds < 0.02 * max(length, 0.1), "2 % of a core at 5 ms, in RAM readings"
+
+
+def test_a_monitor_makes_phases_and_a_timeline():
+    monitor = Monitor(interval=0.005)
+    monitor.start()
+    monitor.begin_phase("load")
+    time.sleep(0.03)
+    monitor.begin_phase("decode")
+    monitor.record("checkpoint", "decode", {"outcome": "pass"})
+    stats = monitor.end_phase()
+    monitor.stop()
+    assert monitor.end_phase() is None
+    assert stats.name == "decode"
+    data = json.loads(monitor.to_json())
+    assert [phase["name"] for phase in data["phases"]] == ["load", "decode"]
+    assert data["entries"][0]["data"] == {"outcome": "pass"}
+    assert len(data["samples"]) > 3
+    assert data["channels"] == list(core.CHANNELS)
+    lines = monitor.to_csv().splitlines()
+    assert lines[0] == "seconds," + ",".join(core.CHANNELS)
+    assert len(lines) == len(data["samples"]) + 1
+    assert lines[1].split(",")[1] == "", "no driver: empty, not 0"
+    assert "phase 'load'" in monitor.text()
