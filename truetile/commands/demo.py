@@ -17,7 +17,7 @@ from . import CommandFailed
 
 HELP = "a photograph and a clip through a VAE, with pictures and figures"
 # Below what untiled takes for either of them (about 1 GiB and 0.3 GiB).
-DEFAULT_BUDGET = "288MiB"
+DEFAULT_BUDGET = "256MiB"
 _NEEDS = ("torch", "diffusers", "safetensors", "PIL", "numpy")
 
 
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--clip",
         type=Path,
         metavar="FILE",
-        help="an animated WebP, GIF or PNG, scaled down to 384 px wide; its first 17 frames",
+        help="an animated WebP, GIF or PNG, scaled down to 368 px wide; its first 17 frames",
     )
     add("--vae", type=Path, metavar="FILE", help="a Wan 2.1 VAE as .safetensors (the embedded one)")
     add("--threads", type=_threads, default=_cores(), metavar="N", help="CPU threads (all cores)")
