@@ -1,0 +1,1 @@
+"""What the demo adds to the library: a small embedded VAE and its loader."""
