@@ -62,8 +62,9 @@ def model(gib: float) -> torch.nn.Module:
     return torch.nn.Sequential(*layers)
 
 
-def show(kind: str, name: str, **data) -> None:
-    print(json.dumps({"kind": kind, "name": name, **data}), flush=True)
+def show(kind: str, name: str, /, **data) -> None:
+    # By position: the data of a phase has a "name" of its own.
+    print(json.dumps({**data, "kind": kind, "name": name}), flush=True)
 
 
 def main() -> None:
@@ -124,7 +125,7 @@ def main() -> None:
         show("pid", "other", pid=pid)
     leaks(verdict)
     peaks(device)
-    overhead()
+    overhead(device)
 
 
 def leaks(verdict: Callable) -> None:
@@ -171,7 +172,7 @@ def peaks(device) -> None:
     monitor.stop()
 
 
-def overhead() -> None:
+def overhead(device) -> None:
     """The sampler's time on the processor, and what it costs a loop of kernels."""
     x = torch.randn(4096, 4096, device="cuda", dtype=torch.float16)
 
@@ -183,18 +184,21 @@ def overhead() -> None:
         torch.cuda.synchronize()
         return time.perf_counter() - began
 
-    work()
-    without, with_sampler, monitor = [], [], memory.Monitor()
-    for _ in range(5):
-        without.append(work())
-        monitor.start()
-        with_sampler.append(work())
-        monitor.sampler.stop()
+    for _ in range(3):  # until clocks and temperature have settled
+        work()
+    without, with_sampler, monitor = [], [], memory.Monitor(device)
+    for i in range(6):
+        # In turn first and second, so that a drift of the clock speed hits both alike.
+        for sampled in (i % 2 == 0, i % 2 != 0):
+            if sampled:
+                monitor.start()
+            (with_sampler if sampled else without).append(work())
+            monitor.sampler.stop()
     taken, cpu = monitor.sampler.taken, monitor.sampler.cpu_seconds
     show(
-        "overhead", "sampler", seconds_without=sorted(without)[2],
-        seconds_with=sorted(with_sampler)[2], cpu_share=cpu / sum(with_sampler), samples=taken,
-        driver=memory.device_for().uuid,
+        "overhead", "sampler", seconds_without=min(without), seconds_with=min(with_sampler),
+        all_without=without, all_with=with_sampler, cpu_share=cpu / sum(with_sampler),
+        cpu_per_sample=cpu / max(1, taken), samples=taken, driver=device.uuid,
     )  # fmt: skip
 
 

@@ -92,5 +92,6 @@ def test_a_spike_of_50_ms_is_caught(run):
 
 def test_the_sampler_costs_next_to_nothing(run):
     cost = run["overhead"]["sampler"]
-    assert cost["cpu_share"] < 0.005
-    assert cost["seconds_with"] < cost["seconds_without"] * 1.01
+    assert cost["samples"] > 10, cost
+    assert cost["cpu_share"] < 0.005, cost
+    assert cost["seconds_with"] < cost["seconds_without"] * 1.01, cost
