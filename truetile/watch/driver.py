@@ -36,18 +36,24 @@ def first_device() -> tuple[Any, Any]:
         raise NoDriver(f"NVML: {error}") from None
 
 
-def processes(nvml: Any, handle: Any) -> list[ProcessUse]:
+def processes(nvml: Any, handle: Any) -> list[ProcessUse] | None:
     """Who is on a device; bytes None where the driver does not tell (Windows, WSL2)."""
     try:
         found = nvml.nvmlDeviceGetComputeRunningProcesses(handle)
     except nvml.NVMLError:
-        return []
+        return None
     return [ProcessUse(process.pid, "", process.usedGpuMemory) for process in found]
 
 
 def used_bytes(nvml: Any, handle: Any) -> int:
     """By the second version of the call: the first counts the driver's own reserve as used."""
     return int(nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2).used)
+
+
+def total_bytes(nvml: Any, handle: Any) -> int:
+    """As cudaMemGetInfo counts: the driver's own reserve is neither free nor used."""
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
+    return int(memory.free + memory.used)
 
 
 def _by_nvml() -> list[Reading]:
@@ -59,9 +65,7 @@ def _by_nvml() -> list[Reading]:
             memory = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
             name = nvml.nvmlDeviceGetName(handle)
             name = name.decode() if isinstance(name, bytes) else name
-            # As cudaMemGetInfo counts: the driver's reserve is neither free nor used.
-            total = int(memory.free + memory.used)
-            readings.append(Reading(name, "NVML", total, int(memory.free)))
+            readings.append(Reading(name, "NVML", total_bytes(nvml, handle), int(memory.free)))
     except (nvml.NVMLError, AttributeError) as error:
         raise NoDriver(f"NVML: {error}") from None
     if not readings:
