@@ -5,11 +5,25 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Affine", "Callables", "Report", "decode", "encode"]
+__all__ = [
+    "Affine",
+    "BudgetError",
+    "Callables",
+    "InvalidArgument",
+    "LadderExhausted",
+    "NonFiniteError",
+    "Report",
+    "decode",
+    "encode",
+]
 
 _HOMES = {
     "Affine": "engine.ports",
     "Callables": "engine.ports",
+    "BudgetError": "errors",
+    "InvalidArgument": "errors",
+    "LadderExhausted": "errors",
+    "NonFiniteError": "errors",
     "Report": "report",
     "decode": "api",
     "encode": "api",

@@ -17,3 +17,8 @@ class LadderExhausted(RuntimeError):
 
 class NonFiniteError(RuntimeError):
     """The VAE made NaN or Inf from finite input, in float32 too; the message says where."""
+
+
+# What a user reads in an error dialog: the package's name, not the path that the pack lies at.
+for _name in __all__:
+    globals()[_name].__module__ = "truetile"
