@@ -95,6 +95,7 @@ def test_a_budget_below_the_smallest_plan_names_what_each_needs(mode: str) -> No
         truetile.decode(IMAGE, latent(1, 4, 64, 64), mode=mode, budget=1000)
 
 
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_what_is_no_tensor_and_what_is_no_vae() -> None:
     with pytest.raises(InvalidArgument, match=r"samples=list: must be a torch\.Tensor"):
         truetile.decode(IMAGE, [1, 2])
