@@ -77,7 +77,7 @@ def checkpoint(settings: Checkpoint, through: Any, models: Iterable[Any]) -> tup
         count = int(settings.must_be_free_gib * GIB)
         lines += memory_knobs.keep_free_for_phase(count, _prompt_id())
     text = "\n".join(lines)
-    data = memory.outcome_data(outcome) | {"action": settings.action}
+    data = memory.outcome_data(outcome) | {"action": settings.action, "prompt": _prompt_id()}
     monitor.record("checkpoint", settings.phase, data)
     monitor.begin_phase(settings.phase)
     if _violated(settings, outcome):

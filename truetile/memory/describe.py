@@ -54,10 +54,17 @@ def outcome_text(outcome: Outcome) -> str:
         lines.append(f"  read twice ({seconds}); the first reading said {outcome.first.outcome}")
     if outcome.request.action != "none" and not outcome.moves_weights:
         lines.append("  nothing to offload: without a GPU, weights live in main memory")
+    elif _moved(outcome) and not outcome.verdict.levels[0].expected:
+        lines.append("  nothing had to leave: no managed model was on the device")
     lines.append(f"free for the next phase: {say_bytes(outcome.free_bytes)}")
     lines.append(account_text(outcome.account))
     lines += [f"  {name}: not available ({why})" for name, why in outcome.unavailable.items()]
     return "\n".join(lines)
+
+
+def _moved(outcome: Outcome) -> bool:
+    """Whether something was asked to leave that could be there."""
+    return outcome.request.action != "none" and outcome.moves_weights
 
 
 def phase_text(stats: PhaseStats) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import threading
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +16,7 @@ from .devices import MemoryDevice, device_for
 
 INTERVAL = 0.02  # seconds between samples
 CAPACITY = 90_000  # samples kept: half an hour
+RECORDED = 1000  # phases, and entries, kept: a server that runs for weeks must not grow
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Monitor:
         self.device = device_for() if device is None else device
         self.interval = interval
         self.sampler = Sampler(interval, CAPACITY, self.device.uuid)
-        self.phases: list[PhaseStats] = []
-        self.entries: list[Entry] = []
+        self.phases: deque[PhaseStats] = deque(maxlen=RECORDED)
+        self.entries: deque[Entry] = deque(maxlen=RECORDED)
         self._open: int | None = None
         self._open_name = ""
         self._lock = threading.RLock()

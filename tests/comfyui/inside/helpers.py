@@ -22,8 +22,9 @@ class Pack:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)
-        for part in ("service", "vae_port", "wrapped_vae"):
+        for part in ("service", "vae_port", "wrapped_vae", "memory_models"):
             setattr(self, part, importlib.import_module(f"{name}.comfy_nodes.{part}"))
+        self.memory = importlib.import_module(f"{name}.truetile.memory")
 
 
 def latent(frames, height, width, batch=1):

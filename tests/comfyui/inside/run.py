@@ -11,7 +11,7 @@ import json
 import sys
 import traceback
 
-MODULES = ("checks_of_identity", "checks_of_results")
+MODULES = ("checks_of_identity", "checks_of_results", "checks_of_memory")
 
 
 def main(comfyui: str, vae_file: str) -> None:
