@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import memory_service, vae_port
+from . import memory_routes, memory_service, vae_port
 from .nodes_memory import FreeMemoryProbe, MemoryCheckpoint, MemoryReport
 from .nodes_vae import TrueTileVAE, TrueTileVAEDecode, TrueTileVAEEncode
 
@@ -10,6 +10,8 @@ from .nodes_vae import TrueTileVAE, TrueTileVAEDecode, TrueTileVAEEncode
 vae_port.register()
 # And every account of memory names ComfyUI's models.
 memory_service.setup()
+# The command line asks a running server through these.
+memory_routes.register()
 
 
 class TrueTileExtension(ComfyExtension):

@@ -1,0 +1,128 @@
+"""What `truetile memory` and `truetile run` ask a running server for: /truetile/memory/...
+
+repair and growth run on the prompt thread, between prompts; phase only reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from ..truetile import memory
+from ..truetile.errors import InvalidArgument
+from ..truetile.memory.growth import GrowthWatcher, own_bytes
+from ..truetile.memory.repair import Repair, repair
+from . import between_prompts
+
+PREFIX = "/truetile/memory"
+_growth = GrowthWatcher()
+
+
+def register() -> None:
+    """Adds the routes; without a web server (a tool that imports the nodes) nothing happens."""
+    try:
+        from aiohttp import web
+        from server import PromptServer
+
+        server = PromptServer.instance
+        routes = server.routes
+    except (ImportError, AttributeError):
+        return
+
+    def answer(path: str, work: Callable[[Any, dict], Awaitable[dict]]) -> None:
+        async def handle(request: Any) -> Any:
+            try:
+                body = await request.json() if request.can_read_body else {}
+                if not isinstance(body, dict):
+                    raise InvalidArgument("body: must be a JSON object")
+                return web.json_response(await work(server.prompt_queue, body))
+            except (InvalidArgument, json.JSONDecodeError) as error:
+                return web.json_response({"error": str(error)}, status=400)
+            except _Busy as error:
+                return web.json_response({"error": str(error)}, status=409)
+
+        routes.post(f"{PREFIX}/{path}")(handle)
+
+    answer("repair", _repair)
+    answer("growth", _see)
+    answer("phase", _phase)
+
+
+class _Busy(Exception):
+    """A prompt runs or waits, and the caller does not want to."""
+
+
+async def _between(queue: Any, body: dict, work: Callable[[], dict]) -> dict:
+    if not body.get("wait") and between_prompts.busy(queue):
+        raise _Busy("a prompt is running or waiting: try again later, or with wait")
+    return await asyncio.wrap_future(between_prompts.submit(queue, work))
+
+
+async def _repair(queue: Any, body: dict) -> dict:
+    """{goal: bytes, wait} -> before and after of each step. Without a goal it goes all the way."""
+    goal = body.get("goal")
+    if goal is not None and (type(goal) is not int or goal < 1):
+        raise InvalidArgument(f"goal={goal}: must be a whole number of bytes, at least 1")
+
+    def work() -> dict:
+        device = memory.monitor().device
+        # More than the device has is never met, so every step is done.
+        done = repair(device, goal or (device.readings().driver_total or 0) + 1)
+        memory.monitor().record("repair", "asked from outside", {"text": str(done)})
+        return _data(done, device.name, goal)
+
+    return await _between(queue, body, work)
+
+
+def _data(done: Repair, device: str, goal: int | None) -> dict:
+    steps = [
+        {"name": step.name, "free_before": step.free_before, "free_after": step.free_after}
+        for step in done.steps
+    ]
+    left = [{"name": o.name, "bytes": o.bytes, "detail": o.detail} for o in done.left]
+    return {
+        "device": device,
+        "goal": goal,
+        "met": done.met if goal else None,
+        "free": done.free,
+        "steps": steps,
+        "left": left,
+        "restart": done.restart if goal else "",
+        "own_bytes": own_bytes(done.account),
+    }
+
+
+async def _see(queue: Any, body: dict) -> dict:
+    """{place, wait} -> what this process holds, and whether it grew at `place` time after time."""
+    place = str(body.get("place", ""))
+
+    def work() -> dict:
+        device = memory.monitor().device
+        held = memory.holdings(device)
+        account = memory.take_account(device, held, where=True)
+        growth = _growth.see(place, device, account, held)
+        return {
+            "own_bytes": own_bytes(account),
+            "free": device.free_bytes(),
+            "growing": str(growth) if growth is not None else "",
+            "began_at": growth and own_bytes(account) - growth.bytes_per_run * (growth.runs - 1),
+        }
+
+    return await _between(queue, body, work)
+
+
+async def _phase(queue: Any, body: dict) -> dict:
+    """{begin: name} -> {id}; {end: id} -> the phase. May overlap with those of checkpoints."""
+    monitor = memory.monitor()
+    monitor.feed()
+    if "end" in body:
+        if type(body["end"]) is not int:
+            raise InvalidArgument(f"end={body['end']}: must be the id of a phase")
+        data = memory.phase_data(monitor.sampler.end_phase(body["end"]))
+        return data | {
+            "device": monitor.device.name,
+            "total": monitor.device.readings().driver_total,
+        }
+    return {"id": monitor.sampler.begin_phase(str(body.get("begin", "")))}
