@@ -49,7 +49,7 @@ def test_the_whole_demo(inputs, tmp_path, capsys) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "mine.txt").write_text("keep")
-    assert cli.main(["demo", "--out", str(out), "--budget", "18MiB", *inputs]) == 0
+    assert cli.main(["demo", "--out", str(out), "--budget", "27MiB", *inputs]) == 0
     said = capsys.readouterr()
     assert "clip: TrueTile" in said.out and str(out / "report.html") in said.out
     assert said.err.count("\n") == 8  # no terminal: one line per stage

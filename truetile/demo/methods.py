@@ -11,7 +11,7 @@ import torch
 
 from .. import api
 from ..engine.planning import make_plan
-from ..errors import BudgetError
+from ..errors import BudgetError, LadderExhausted
 from ..report import human_bytes
 from .feathered import FeatheredTiles
 from .metrics import Borders
@@ -174,7 +174,7 @@ def _classic_tiles(
 def _planned_borders(port: DemoPort, source: torch.Tensor, report: Report, budget: int) -> Borders:
     """Borders of the tiles that were planned, from a run of the ladder without the VAE."""
     if len(report.rungs) > 1:
-        raise RuntimeError("memory ran out during the demo: its tiles are not those planned")
+        raise LadderExhausted("memory ran out on the way: the tiles are not those planned")
     settings = api.Settings(budget=budget)
     carried = port.carry(report.operation) is not None
     ladder = make_plan(port, report.operation, source, settings, carried=carried).ladder()

@@ -21,7 +21,7 @@ _CLIP_AT_ONCE = {"decode": 950, "encode": 690}
 # Chunks hold the causal cache twice: as it was, so that a chunk can be tried again, and as it is.
 _CLIP_IN_CHUNKS = {"decode": 1280, "encode": 800}
 _MEASURED_WIDTH = 16
-_FIXED_BYTES = 2 << 20
+_FIXED_BYTES = 10 << 20
 
 
 class DemoPort(DiffusersPort):

@@ -15,7 +15,7 @@ from diffusers import AutoencoderKLWan  # noqa: F401 (imported once, before the 
 
 from .. import native
 from ..engine.memory import is_out_of_memory
-from ..errors import BudgetError, InvalidArgument
+from ..errors import BudgetError, InvalidArgument, LadderExhausted
 from . import methods
 from .job import Job
 from .peak import PeakMeter
@@ -39,7 +39,8 @@ def main(job: Job, connection: Connection) -> None:
     except (BudgetError, InvalidArgument) as error:
         connection.send(("failed", type(error).__name__, str(error)))
     except Exception as error:
-        kind = "memory" if is_out_of_memory(error) else "bug"
+        memory = is_out_of_memory(error) or isinstance(error, LadderExhausted)
+        kind = "memory" if memory else "bug"
         connection.send(("failed", kind, traceback.format_exc()))
     finally:
         connection.close()
