@@ -18,6 +18,7 @@ from .scene import Scene
 
 _POLL = 0.2  # seconds between looks at the history
 _SILENCE = 120.0  # seconds a foreign server may be silent: a busy one is
+_DYING = 3.0  # seconds after which a server that answers nothing is busy, not ending
 _ATTEMPTS = 2  # a scene that ends the server twice is the scene's fault
 
 
@@ -66,8 +67,7 @@ class Runner:
                 return self._once(scene)
             except _Lost as error:
                 self._note(f"{scene.name}: {error}")
-                if self.own is not None and not self.own.alive():
-                    self.own.restart()
+                self._revive()
                 if attempt == _ATTEMPTS:
                     return _failed(scene, f"{error}, {_ATTEMPTS} times")
         raise AssertionError("unreachable")
@@ -118,9 +118,19 @@ class Runner:
             time.sleep(_POLL)
 
     def _silent(self, error: Exception) -> Exception:
-        if self.own is not None and not self.own.alive():
-            return _Lost("ComfyUI had ended before the scene began")
+        if self.own is not None:
+            return _Lost("ComfyUI did not answer when the scene was sent")
         return CommandFailed(f"{error}; the same command resumes, finished scenes are kept")
+
+    def _revive(self) -> None:
+        """Starts our server again if it has ended."""
+        # Its sockets close some moments before the process is gone.
+        deadline = time.monotonic() + _DYING
+        while self.own is not None and time.monotonic() < deadline:
+            if not self.own.alive():
+                self.own.restart()
+                return
+            time.sleep(_POLL)
 
     def _note(self, text: str) -> None:
         self.say(text)
