@@ -40,6 +40,11 @@ class Subject:
     methods: tuple[str, ...]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
+    def label(self, method: str) -> str:
+        """The method's name for people; of a clip it says whether time was cut as well."""
+        cut = method == "classic" and len(self.frames) > 1
+        return LABELS[method] + (", cut in time" if cut else "")
+
 
 @dataclass
 class Outcome:

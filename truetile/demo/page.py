@@ -15,7 +15,7 @@ from .bench import LABELS
 from .chart import frame_chart
 
 if TYPE_CHECKING:
-    from .bench import Outcome, Subject
+    from .bench import Subject
     from .pictures import Detail, Pictures
 
 _TEMPLATE = Path(__file__).with_name("page.html")
@@ -62,15 +62,16 @@ def _section(subject: Subject, pictures: Pictures, budget: int) -> str:
 
 def _table(subject: Subject) -> str:
     head = "".join(f"<th>{a}<br>{b}</th>" for a, b in _COLUMNS)
-    rows = "".join(_row(name, outcome) for name, outcome in subject.outcomes.items())
+    rows = "".join(_row(subject, name) for name in subject.outcomes)
     table = f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>"
     return f'<div class="wide"><table>{table}</table></div>'
 
 
-def _row(name: str, outcome: Outcome) -> str:
+def _row(subject: Subject, name: str) -> str:
+    outcome = subject.outcomes[name]
     n = outcome.numbers
     cells = [
-        f"{escape(LABELS[name])}<small>{escape(n['plan'])}</small>",
+        f"{escape(subject.label(name))}<small>{escape(n['plan'])}</small>",
         f"{outcome.seconds:.1f} s<small>{n['encode_seconds']:.1f} + "
         f"{n['decode_seconds']:.1f}</small>",
         human_bytes(n["peak_bytes"]),
@@ -141,7 +142,7 @@ def _chart(subject: Subject) -> str:
     if len(subject.frames) == 1:
         return ""
     tiled = {n: o for n, o in subject.outcomes.items() if n != "untiled"}
-    lines = {LABELS[n]: o.error.mean((1, 2)) * 255 for n, o in tiled.items()}
+    lines = {subject.label(n): o.error.mean((1, 2)) * 255 for n, o in tiled.items()}
     cuts = {n: o.numbers["borders"].t for n, o in tiled.items()}
     return (
         "<h3>Mean error of each frame, of 255</h3>"

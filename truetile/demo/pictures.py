@@ -95,11 +95,12 @@ def card(subject: Subject, frame: int, gain: float, path: Path) -> None:
     """A small strip for documents: the untiled frame and the differences of both tiled ones."""
     from PIL import Image, ImageDraw
 
-    images = [("untiled", to_image(subject.outcomes["untiled"].frames[frame]))]
-    for name, label in (("classic", "classic tiles"), ("truetile", "TrueTile")):
+    which = f", frame {frame} of {len(subject.frames)}" if len(subject.frames) > 1 else ""
+    images = [(f"untiled{which}", to_image(subject.outcomes["untiled"].frames[frame]))]
+    for name in ("classic", "truetile"):
         outcome = subject.outcomes[name]
         quality = "equal" if math.isinf(outcome.psnr) else f"{outcome.psnr:.1f} dB"
-        text = f"{label}: difference x {gain:.0f}, {quality}"
+        text = f"{subject.label(name)}: difference x {gain:.0f}, {quality}"
         images.append((text, difference_image(outcome.error[frame], gain)))
     width = 480
     height = round(images[0][1].height * width / images[0][1].width)
@@ -121,6 +122,9 @@ def _details(subject: Subject, sequences: dict[str, list[Image.Image]], frame: i
             continue
         size = tuple(min(a, b) for a, b in zip(_DETAIL, error.shape, strict=True))
         top, left = worst_place(error, size)
+        # Twice nearly the same place says nothing new.
+        if any(_close(detail.at, (top, left), size) for detail in details):
+            continue
         box = (left, top, left + size[1], top + size[0])
         crops = {
             key: data_uri([sequences[key][frame].crop(box)])
@@ -134,3 +138,7 @@ def _details(subject: Subject, sequences: dict[str, list[Image.Image]], frame: i
         }
         details.append(Detail(name, (top, left), crops))
     return details
+
+
+def _close(a: tuple[int, int], b: tuple[int, int], size: tuple[int, int]) -> bool:
+    return all(abs(p - q) * 2 < n for p, q, n in zip(a, b, size, strict=True))

@@ -18,7 +18,7 @@ from .. import __version__
 from ..errors import InvalidArgument
 from ..report import human_bytes
 from . import bench, page, pictures, words
-from .bench import LABELS, Subject
+from .bench import Subject
 from .job import Job
 from .media import load_clip, load_photo
 from .progress import Progress
@@ -60,7 +60,7 @@ def run(options: Options, progress: Progress | None = None) -> list[Subject]:
         )
     subjects = load_subjects(options)
     work = {
-        f"{s.name}: {LABELS[m]}": s.frames.size * (1.4 if m != "untiled" else 1.0)
+        f"{s.name}: {s.label(m)}": s.frames.size * (1.4 if m != "untiled" else 1.0)
         for s in subjects
         for m in s.methods
     }
@@ -97,7 +97,7 @@ def summary(subjects: list[Subject]) -> str:
     rows = [head]
     for subject in subjects:
         for name, o in subject.outcomes.items():
-            row = [f"{subject.name}: {LABELS[name]}", f"{o.seconds:.1f} s"]
+            row = [f"{subject.name}: {subject.label(name)}", f"{o.seconds:.1f} s"]
             row.append(human_bytes(o.numbers["peak_bytes"]))
             if name != "untiled":
                 row.append("equal" if np.isinf(o.psnr) else f"{o.psnr:.1f} dB")
@@ -118,7 +118,7 @@ def _measure(subject: Subject, options: Options, scratch: Path, ctx: Any, bar: P
     source = scratch / f"{subject.name}.npy"
     np.save(source, subject.frames)
     for method in subject.methods:
-        bar.begin(f"{subject.name}: {LABELS[method]}")
+        bar.begin(f"{subject.name}: {subject.label(method)}")
         job = Job(
             method=method,
             subject=source,

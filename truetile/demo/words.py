@@ -121,7 +121,8 @@ def _closeness(ours: Outcome) -> str:
 
 def _compared(subject: Subject, name: str) -> str:
     ours, other = subject.outcomes["truetile"], subject.outcomes[name]
-    what = {"classic": "Classic tiles", "classic whole": "Classic tiles of the whole clip"}[name]
+    what = subject.label(name).capitalize()
+    what += "," if "," in what else ""
     gain = ours.psnr - other.psnr
     if math.isinf(ours.psnr):
         closer = f"are {how_close(other)}"
