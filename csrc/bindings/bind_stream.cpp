@@ -103,6 +103,7 @@ void bind_schedule(py::module_& module) {
           },
           arg("index"))
       .def("made", [](const Schedule& self, std::size_t at) { return as_tuple(self.made(at)); })
+      .def("strip_macs", &Schedule::strip_macs, arg("index"))
       .def_property_readonly("segment", &Schedule::segment)
       .def_property_readonly("elem_bytes", &Schedule::elem_bytes)
       .def_property_readonly("sizes", [](const Schedule& s) { return size_list(s.sizes()); })
@@ -143,12 +144,14 @@ void bind_stream(py::module_& module) {
       .field("bytes", &StreamPlan::bytes)
       .field("seconds", &StreamPlan::seconds)
       .done()
+      .def(py::init<std::vector<Segment>, std::int64_t, double>(), arg("segments"), arg("bytes"),
+           arg("seconds"))
       .def("describe", &StreamPlan::describe);
   module.def("cuts", &cuts, arg("layers"), arg("clip"));
   module.def("candidates", &candidates, arg("layers"), arg("clip"), arg("elem_bytes"),
              arg("speed") = speed);
   module.def("choose_plan", &choose_plan, arg("layers"), arg("clip"), arg("elem_bytes"),
-             arg("budget"), arg("speed") = speed);
+             arg("budget"), arg("slack") = 1.0, arg("speed") = speed);
 }
 
 }  // namespace truetile::bindings

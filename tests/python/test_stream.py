@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import ModuleType
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from stream_cases import layers_of, programs
 
@@ -38,7 +38,12 @@ def _everything(module: ModuleType, case: dict, segment: tuple, begin: int) -> l
     )
     found = [list(schedule.lines), list(schedule.caches), schedule.offsets, schedule.calls]
     found += [schedule.workspace_bytes, schedule.line_bytes, schedule.cache_bytes]
-    found += [schedule.call_bytes, schedule.peak_bytes, list(schedule.sizes)]
+    found += [
+        schedule.strip_macs(0),
+        schedule.call_bytes,
+        schedule.peak_bytes,
+        list(schedule.sizes),
+    ]
     found += [schedule.strip(index) for index in range(schedule.strip_count)]
     found += [schedule.chunk(index) for index in range(schedule.chunk_count)]
     return found
@@ -70,6 +75,8 @@ def test_schedules_agree_in_every_field(case: dict, data: st.DataObject) -> None
 @given(programs())
 @settings(max_examples=40, deadline=None)
 def test_plans_agree(case: dict) -> None:
+    # Enough for every halving; what happens below is test_schedules_agree's.
+    assume(min(case["clip"][1:3]) >> sum(name == "down" for name, *_ in case["blocks"]))
     found = []
     for module in _backends():
         layers = layers_of(module, case)
@@ -79,8 +86,9 @@ def test_plans_agree(case: dict) -> None:
             + [(repr(plan.segments), plan.bytes, plan.describe()) for plan in plans]
         )
         budget = plans[len(plans) // 2].bytes
-        chosen = module.choose_plan(layers, case["clip"], 2, budget)
-        found[-1].append(chosen.describe())
+        for slack in (1.0, 1.2):
+            chosen = module.choose_plan(layers, case["clip"], 2, budget, slack)
+            found[-1].append(chosen.describe())
         with pytest.raises(errors.BudgetError) as error:
             module.choose_plan(layers, case["clip"], 2, plans[-1].bytes - 1)
         found[-1].append(str(error.value))

@@ -147,13 +147,21 @@ std::vector<StreamPlan> candidates(const Layers& layers, const Size& clip, std::
 }
 
 StreamPlan choose_plan(const Layers& layers, const Size& clip, std::int64_t elem_bytes,
-                       std::int64_t budget, const Speed& speed) {
+                       std::int64_t budget, double slack, const Speed& speed) {
   require_range("budget", budget, 1, std::int64_t{1} << 60);
+  require(slack >= 1.0, "slack", text(slack), "at least 1");
   const std::vector<StreamPlan> plans = candidates(layers, clip, elem_bytes, speed);
+  const StreamPlan* fastest = nullptr;
+  const StreamPlan* chosen = nullptr;
+  for (const StreamPlan& plan : plans) {
+    if (plan.bytes > budget) continue;
+    if (fastest == nullptr) fastest = &plan;
+    if (plan.seconds <= slack * fastest->seconds) chosen = &plan;
+  }
+  if (chosen != nullptr) return *chosen;
   std::string listed;
   std::int64_t least = std::int64_t{1} << 62;
   for (const StreamPlan& plan : plans) {
-    if (plan.bytes <= budget) return plan;
     least = std::min(least, plan.bytes);
     listed += text(listed.empty() ? "" : "; ", plan.describe(), ": ", format_bytes(plan.bytes));
   }

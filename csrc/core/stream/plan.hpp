@@ -46,9 +46,10 @@ struct StreamPlan {
 [[nodiscard]] std::vector<StreamPlan> candidates(const Layers& layers, const Size& clip,
                                                  std::int64_t elem_bytes, const Speed& speed = {});
 
-/// The fastest plan of at most `budget` bytes; BudgetError lists what each one needs.
+/// Of the plans of at most `budget` bytes the smallest that takes no longer than `slack` times the
+/// fastest of them. BudgetError lists what each one needs.
 [[nodiscard]] StreamPlan choose_plan(const Layers& layers, const Size& clip,
                                      std::int64_t elem_bytes, std::int64_t budget,
-                                     const Speed& speed = {});
+                                     double slack = 1.0, const Speed& speed = {});
 
 }  // namespace truetile

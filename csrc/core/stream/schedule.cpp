@@ -69,6 +69,17 @@ std::int64_t Schedule::peak_bytes() const noexcept {
   return line_bytes_ + cache_bytes_ + round_up(placement_.bytes, kTorchBlock) + call_bytes_;
 }
 
+double Schedule::strip_macs(std::int64_t index) const {
+  const StripRows rows = strip(index);
+  double total = 0;
+  for (std::size_t at = 0; at < layers().size(); ++at) {
+    const auto& [t, h, w, c] = made(at);
+    const double row = layer_macs(layers()[at], h * w) * static_cast<double>(t * w * c);
+    total += row * static_cast<double>(rows.layers[at].out.length());
+  }
+  return total;
+}
+
 const Size& Schedule::made(std::size_t at) const {
   return sizes_[static_cast<std::size_t>(segment_.first) + at + 1];
 }

@@ -73,6 +73,8 @@ class Schedule {
   [[nodiscard]] std::int64_t call_bytes() const noexcept { return call_bytes_; }
   /// Everything of this segment but the stores it reads and writes.
   [[nodiscard]] std::int64_t peak_bytes() const noexcept;
+  /// Multiply-adds of one strip over all chunks.
+  [[nodiscard]] double strip_macs(std::int64_t index) const;
   /// Size of what layer `first + at` makes.
   [[nodiscard]] const Size& made(std::size_t at) const;
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ...errors import BudgetError
 from ..cost import format_bytes
-from ..grid import require_range
+from ..grid import require, require_range
 from .layer import LayerKind, Size, StreamLayer, value_sizes
 from .placement import round_up
 from .schedule import BLOCK, Schedule, Segment, layer_macs
@@ -184,14 +184,19 @@ def choose_plan(
     clip: Size,
     elem_bytes: int,
     budget: int,
+    slack: float = 1.0,
     speed: Speed | None = None,
 ) -> StreamPlan:
-    """The fastest plan of at most `budget` bytes; BudgetError lists what each one needs."""
+    """The smallest plan within `budget` bytes that is about as fast as any of those.
+
+    It takes no longer than `slack` times the fastest. BudgetError lists what each plan needs.
+    """
     require_range("budget", budget, 1, 1 << 60)
+    require(slack >= 1.0, "slack", f"{slack:g}", "at least 1")
     plans = candidates(layers, clip, elem_bytes, speed)
-    for plan in plans:
-        if plan.bytes <= budget:
-            return plan
+    fitting = [plan for plan in plans if plan.bytes <= budget]
+    if fitting:
+        return [plan for plan in fitting if plan.seconds <= slack * fitting[0].seconds][-1]
     listed = "; ".join(f"{plan.describe()}: {format_bytes(plan.bytes)}" for plan in plans)
     least = min(plan.bytes for plan in plans)
     raise BudgetError(f"budget={budget}: must be at least {least} bytes; the plans need: {listed}")

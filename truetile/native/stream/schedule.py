@@ -110,6 +110,15 @@ class Schedule:
         """In how many strips each layer makes rows."""
         return self._rows.calls
 
+    def strip_macs(self, index: int) -> float:
+        """Multiply-adds of one strip over all chunks."""
+        strip = self.strip(index)
+        total = 0.0
+        for at, layer in enumerate(self.layers):
+            t, h, w, c = self.made(at)
+            total += float(layer_macs(layer, h * w)) * (t * w * c) * strip.layers[at].out.length
+        return total
+
     def made(self, at: int) -> Size:
         """Size of what layer `first + at` makes."""
         return self.sizes[self.segment.first + at + 1]
