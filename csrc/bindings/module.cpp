@@ -45,4 +45,5 @@ PYBIND11_MODULE(_truetile_core, m) {
   truetile::bindings::bind_plan(m);
   truetile::bindings::bind_ladder(m);
   truetile::bindings::bind_memory(m);
+  truetile::bindings::bind_stream(m);
 }

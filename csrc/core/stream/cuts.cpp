@@ -1,0 +1,64 @@
+#include <algorithm>
+#include <cstddef>
+
+#include "core/stream/plan.hpp"
+
+namespace truetile {
+namespace {
+
+bool is_time(const StreamLayer& layer) {
+  return layer.kind == LayerKind::kTimeUp || layer.kind == LayerKind::kTimeDown;
+}
+
+/// Whether the streamed side begins to change size right at the cut.
+bool resamples(const Layers& layers, std::size_t cut, bool decoding) {
+  const StreamLayer& near = decoding ? layers[cut] : layers[cut - 1];
+  if (is_time(near)) return true;
+  // A time layer stands before its upsampling and behind its downsampling: cut on its far side.
+  const std::size_t other = decoding ? cut - 1 : cut;
+  if (other < layers.size() && is_time(layers[other])) return false;
+  return near.rows.up > 1 || near.rows.stride > 1;
+}
+
+/// For each cut whether only the value right before it is read behind it.
+std::vector<bool> clean_cuts(const Layers& layers) {
+  std::vector<bool> clean(layers.size() + 1, true);
+  for (std::size_t index = 0; index < layers.size(); ++index) {
+    for (const std::int64_t value : {layers[index].source, layers[index].residual}) {
+      if (value < 0) continue;
+      for (std::size_t cut = static_cast<std::size_t>(value) + 1; cut <= index; ++cut) {
+        clean[cut] = false;
+      }
+    }
+  }
+  return clean;
+}
+
+}  // namespace
+
+std::vector<std::int64_t> cuts(const Layers& layers, const Size& clip) {
+  const std::vector<Size> sizes = value_sizes(layers, clip);
+  const std::vector<bool> clean = clean_cuts(layers);
+  const bool decoding = sizes.back()[1] >= sizes.front()[1];
+  std::vector<std::size_t> attention;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (layers[i].kind == LayerKind::kAttention) attention.push_back(i);
+  }
+  std::vector<std::int64_t> found;
+  if (attention.empty()) found.push_back(0);
+  std::size_t low = 1;
+  std::size_t high = layers.size() - 1;
+  if (decoding && !attention.empty()) low = attention.back() + 1;
+  if (!decoding && !attention.empty()) high = attention.front();
+  std::vector<std::size_t> allowed;
+  for (std::size_t cut = low; cut <= high; ++cut) {
+    if (clean[cut]) allowed.push_back(cut);
+  }
+  for (const std::size_t cut : allowed) {
+    const bool edge = cut == (decoding ? allowed.front() : allowed.back());
+    if (edge || resamples(layers, cut, decoding)) found.push_back(static_cast<std::int64_t>(cut));
+  }
+  return found;
+}
+
+}  // namespace truetile

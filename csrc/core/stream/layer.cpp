@@ -1,0 +1,94 @@
+#include "core/stream/layer.hpp"
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+
+#include "core/error.hpp"
+
+namespace truetile {
+namespace {
+
+constexpr std::int64_t kMaxLayers = 512;
+constexpr std::int64_t kMaxEdge = std::int64_t{1} << 24;
+constexpr double kMaxElements = 4398046511104.0;  // 2^42, of one value
+
+std::string layer_text(std::int64_t index) { return text(" (layer ", index, ")"); }
+
+void check_size(const Size& size, std::int64_t index) {
+  constexpr std::array<std::string_view, 4> kNames = {"frames", "rows", "columns", "channels"};
+  const std::string where = index >= 0 ? layer_text(index) : " (input)";
+  for (std::size_t i = 0; i < 4; ++i) require_range(kNames[i], size[i], 1, kMaxEdge, where);
+  const double elements =
+      static_cast<double>(size[0] * size[1]) * static_cast<double>(size[2] * size[3]);
+  require(elements <= kMaxElements, "size", text(elements), text("at most 2^42 elements", where));
+}
+
+void check_rule(const AxisRule& rule, const std::string& where) {
+  require_range("kernel", rule.kernel, 1, 16, where);
+  require_range("stride", rule.stride, 1, 4, where);
+  require_range("before", rule.before, 0, rule.kernel - 1, where);
+  require_range("after", rule.after, 0, rule.kernel - 1, where);
+  require_range("up", rule.up, 1, 4, where);
+}
+
+}  // namespace
+
+std::int64_t AxisRule::size(std::int64_t n) const noexcept {
+  const std::int64_t room = n * up + before + after - kernel;
+  return room >= 0 ? room / stride + 1 : 0;
+}
+
+std::int64_t AxisRule::begin(std::int64_t out, std::int64_t n) const noexcept {
+  if (out >= size(n)) return n;
+  return std::min(n, std::max<std::int64_t>(0, out * stride - before) / up);
+}
+
+std::int64_t AxisRule::end(std::int64_t out, std::int64_t n) const noexcept {
+  if (out <= 0) return 0;
+  if (out >= size(n)) return n;
+  const std::int64_t last = std::max<std::int64_t>(0, (out - 1) * stride - before + kernel);
+  return std::min(n, (last + up - 1) / up);
+}
+
+std::int64_t StreamLayer::cached_frames() const noexcept {
+  if (kind == LayerKind::kTimeUp) return 2;
+  return kind == LayerKind::kTimeDown ? 1 : kernel_t - 1;
+}
+
+std::int64_t StreamLayer::frames(std::int64_t n) const noexcept {
+  if (kind == LayerKind::kTimeUp) return n > 0 ? 2 * n - 1 : 0;
+  return kind == LayerKind::kTimeDown ? (n + 1) / 2 : n;
+}
+
+std::vector<Size> value_sizes(const Layers& layers, const Size& clip) {
+  require_range("layers", static_cast<std::int64_t>(layers.size()), 1, kMaxLayers);
+  check_size(clip, -1);
+  std::vector<Size> sizes = {clip};
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const StreamLayer& layer = layers[i];
+    const auto index = static_cast<std::int64_t>(i);
+    const std::string where = layer_text(index);
+    require_range("source", layer.source, 0, index, where);
+    require_range("residual", layer.residual, -1, index, where);
+    require_range("kernel_t", layer.kernel_t, 1, 8, where);
+    check_rule(layer.rows, where);
+    check_rule(layer.columns, where);
+    const auto& [t, h, w, c] = sizes[static_cast<std::size_t>(layer.source)];
+    require_range("in_channels", layer.in_channels, c, c, where);
+    require_range("out_channels", layer.out_channels, 1, kMaxEdge, where);
+    const Size size = {layer.frames(t), layer.rows.size(h), layer.columns.size(w),
+                       layer.out_channels};
+    check_size(size, index);
+    const bool same = layer.residual < 0 || sizes[static_cast<std::size_t>(layer.residual)] == size;
+    require(same, "residual", text(layer.residual), text("a value of the layer's size", where));
+    const bool kept = layer.kind != LayerKind::kAttention ||
+                      sizes[static_cast<std::size_t>(layer.source)] == size;
+    require(kept, "out_channels", text(layer.out_channels),
+            text("such that attention keeps its size", where));
+    sizes.push_back(size);
+  }
+  return sizes;
+}
+
+}  // namespace truetile

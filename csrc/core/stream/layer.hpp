@@ -1,0 +1,61 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace truetile {
+
+// A program is a list of layers. Value 0 is its input, value i + 1 what layer i makes; a layer
+// reads an earlier value and may add another one (its residual). No weights here: geometry only.
+
+using Size = std::array<std::int64_t, 4>;  ///< frames, rows, columns, channels
+
+/// What a layer does beyond its spatial geometry. The time kinds double and halve the frames behind
+/// the first one, which passes unchanged. Attention covers a whole frame.
+enum class LayerKind : std::uint8_t { kConv = 0, kAttention = 1, kTimeUp = 2, kTimeDown = 3 };
+
+/// A convolution along rows or columns: nearest upsampling by `up`, zeros around, kernel.
+struct AxisRule {
+  std::int64_t kernel = 1;
+  std::int64_t stride = 1;
+  std::int64_t before = 0;
+  std::int64_t after = 0;
+  std::int64_t up = 1;
+
+  /// Outputs of `n` inputs.
+  [[nodiscard]] std::int64_t size(std::int64_t n) const noexcept;
+  /// The first of `n` inputs that output `out` or a later one reads; n when there is none.
+  [[nodiscard]] std::int64_t begin(std::int64_t out, std::int64_t n) const noexcept;
+  /// How many of `n` inputs outputs [0, out) need; all of them for the last output.
+  [[nodiscard]] std::int64_t end(std::int64_t out, std::int64_t n) const noexcept;
+  bool operator==(const AxisRule&) const = default;
+};
+
+/// One layer.
+struct StreamLayer {
+  LayerKind kind = LayerKind::kConv;
+  std::int64_t source = 0;  ///< the value it reads
+  std::int64_t in_channels = 1;
+  std::int64_t out_channels = 1;
+  std::int64_t residual = -1;  ///< the value it adds, or -1
+  std::int64_t kernel_t = 1;   ///< frames a causal convolution sees, the last of them its own
+  AxisRule rows;
+  AxisRule columns;
+  bool padded = true;  ///< its input is first written into a buffer with zeros around
+
+  /// Frames before a chunk that its convolution reads.
+  [[nodiscard]] std::int64_t cached_frames() const noexcept;
+  /// Frames complete when `n` input frames are.
+  [[nodiscard]] std::int64_t frames(std::int64_t n) const noexcept;
+  bool operator==(const StreamLayer&) const = default;
+};
+
+using Layers = std::vector<StreamLayer>;
+
+/// Sizes of all values for an input of size `clip`. Throws InvalidArgument for a source that does
+/// not exist yet, channels that do not match, a residual of another size, or an axis rule that
+/// leaves nothing.
+[[nodiscard]] std::vector<Size> value_sizes(const Layers& layers, const Size& clip);
+
+}  // namespace truetile

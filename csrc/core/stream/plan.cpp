@@ -1,0 +1,172 @@
+#include "core/stream/plan.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <tuple>
+
+#include "core/cost.hpp"
+#include "core/error.hpp"
+
+namespace truetile {
+namespace {
+
+/// A segment with what it needs.
+struct Option {
+  Segment segment;
+  std::int64_t bytes = 0;
+  double seconds = 0;
+};
+
+/// What all options of one program share.
+struct Problem {
+  const Layers& layers;
+  const Size& clip;
+  std::int64_t elem_bytes;
+  const Speed& speed;
+  std::vector<Size> sizes;
+};
+
+/// Layers [first, last) for each strip height (only whole unless `strips`) and chunk.
+std::vector<Option> options(const Problem& problem, std::int64_t first, std::int64_t last,
+                            bool strips) {
+  const std::int64_t source = problem.layers[static_cast<std::size_t>(first)].source;
+  const Size& read = problem.sizes[static_cast<std::size_t>(source)];
+  const Size& made = problem.sizes[static_cast<std::size_t>(last)];
+  std::vector<std::int64_t> heights = {0};
+  const std::int64_t unit = std::max<std::int64_t>(1, made[1] / read[1]);
+  for (std::int64_t rows = unit; strips && rows < made[1]; rows *= 2) heights.push_back(rows);
+  std::vector<Option> found;
+  for (const std::int64_t rows : heights) {
+    for (const std::int64_t chunk : {0, 16, 8, 4, 3, 2, 1}) {
+      if (chunk > 0 && chunk >= read[0]) continue;
+      const Segment segment = {first, last, rows, chunk};
+      const Schedule schedule(problem.layers, problem.clip, segment, problem.elem_bytes);
+      found.push_back({segment, schedule.peak_bytes(), segment_seconds(schedule, problem.speed)});
+    }
+  }
+  return found;
+}
+
+/// The fastest whole part that needs no more than `bytes`, else the smallest.
+const Option& under(const std::vector<Option>& whole, std::int64_t bytes) {
+  const Option* best = nullptr;
+  for (const Option& one : whole) {
+    if (one.bytes <= bytes && (best == nullptr || one.seconds < best->seconds)) best = &one;
+  }
+  if (best != nullptr) return *best;
+  return *std::min_element(whole.begin(), whole.end(),
+                           [](const Option& a, const Option& b) { return a.bytes < b.bytes; });
+}
+
+void add_single(const std::vector<Option>& found, std::vector<StreamPlan>& plans) {
+  for (const Option& one : found) plans.push_back({{one.segment}, one.bytes, one.seconds});
+}
+
+void add_plans(const Problem& problem, std::int64_t cut, std::vector<StreamPlan>& plans) {
+  const auto count = static_cast<std::int64_t>(problem.layers.size());
+  const bool decoding = problem.sizes.back()[1] >= problem.sizes.front()[1];
+  const bool single = cut == 0;
+  const std::int64_t first = decoding ? cut : 0;
+  const std::int64_t last = decoding || single ? count : cut;
+  const std::vector<Option> streamed = options(problem, first, last, true);
+  if (single) {
+    add_single(streamed, plans);
+    return;
+  }
+  const std::vector<Option> whole =
+      decoding ? options(problem, 0, cut, false) : options(problem, cut, count, false);
+  const std::int64_t store =
+      store_bytes(problem.sizes[static_cast<std::size_t>(cut)], problem.elem_bytes);
+  for (const Option& one : streamed) {
+    const Option& other = under(whole, one.bytes);
+    StreamPlan plan;
+    plan.segments = {one.segment, other.segment};
+    if (decoding) std::swap(plan.segments[0], plan.segments[1]);
+    plan.bytes = store + std::max(one.bytes, other.bytes);
+    plan.seconds = one.seconds + other.seconds;
+    plans.push_back(plan);
+  }
+}
+
+}  // namespace
+
+std::string StreamPlan::describe() const {
+  std::string listed;
+  for (const Segment& one : segments) {
+    if (!listed.empty()) listed += "; ";
+    listed += text("layers ", one.first, "-", one.last - 1, " ");
+    listed += one.rows > 0 ? text("in strips of ", one.rows, " rows") : "whole";
+    if (one.chunk > 0) listed += text(", chunks of ", one.chunk);
+  }
+  return listed;
+}
+
+std::int64_t store_bytes(const Size& size, std::int64_t elem_bytes) {
+  return round_up(size[0] * size[1] * size[2] * size[3] * elem_bytes, kTorchBlock);
+}
+
+double segment_seconds(const Schedule& schedule, const Speed& speed) {
+  double total = 0;
+  for (std::size_t at = 0; at < schedule.layers().size(); ++at) {
+    const StreamLayer& layer = schedule.layers()[at];
+    const auto& [t, h, w, c] = schedule.made(at);
+    const auto rows = static_cast<double>(h);
+    const auto calls = static_cast<double>(schedule.calls()[at]);
+    const double macs =
+        layer_macs(layer, h * w) * static_cast<double>(t * w) * static_cast<double>(c);
+    total += macs * (rows + speed.lost_rows * calls) / speed.macs;
+    // Read, written padded, read by the convolution, its result written and read.
+    const double elements =
+        static_cast<double>(t * w) * static_cast<double>(std::max(c, layer.in_channels)) * rows;
+    total += 5.0 * elements * static_cast<double>(schedule.elem_bytes()) / speed.bytes;
+    total += calls * static_cast<double>(schedule.chunk_count()) * speed.call;
+  }
+  return total;
+}
+
+std::vector<StreamPlan> candidates(const Layers& layers, const Size& clip, std::int64_t elem_bytes,
+                                   const Speed& speed) {
+  const Problem problem = {layers, clip, elem_bytes, speed, value_sizes(layers, clip)};
+  const auto last = static_cast<std::int64_t>(layers.size());
+  std::vector<StreamPlan> plans;
+  const std::vector<std::int64_t> found = cuts(layers, clip);
+  for (const std::int64_t cut : found) add_plans(problem, cut, plans);
+  if (found.empty()) add_single(options(problem, 0, last, false), plans);
+  std::vector<std::size_t> order(plans.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const auto key = [&plans](std::size_t i) {
+    return std::make_tuple(plans[i].seconds, plans[i].bytes, i);
+  };
+  std::sort(order.begin(), order.end(),
+            [&key](std::size_t a, std::size_t b) { return key(a) < key(b); });
+  std::vector<StreamPlan> front;
+  for (const std::size_t i : order) {
+    if (front.empty() || plans[i].bytes < front.back().bytes) front.push_back(plans[i]);
+  }
+  return front;
+}
+
+StreamPlan choose_plan(const Layers& layers, const Size& clip, std::int64_t elem_bytes,
+                       std::int64_t budget, double slack, const Speed& speed) {
+  require_range("budget", budget, 1, std::int64_t{1} << 60);
+  require(slack >= 1.0, "slack", text(slack), "at least 1");
+  const std::vector<StreamPlan> plans = candidates(layers, clip, elem_bytes, speed);
+  const StreamPlan* fastest = nullptr;
+  const StreamPlan* chosen = nullptr;
+  for (const StreamPlan& plan : plans) {
+    if (plan.bytes > budget) continue;
+    if (fastest == nullptr) fastest = &plan;
+    if (plan.seconds <= slack * fastest->seconds) chosen = &plan;
+  }
+  if (chosen != nullptr) return *chosen;
+  std::string listed;
+  std::int64_t least = std::int64_t{1} << 62;
+  for (const StreamPlan& plan : plans) {
+    least = std::min(least, plan.bytes);
+    listed += text(listed.empty() ? "" : "; ", plan.describe(), ": ", format_bytes(plan.bytes));
+  }
+  throw BudgetError(
+      text("budget=", budget, ": must be at least ", least, " bytes; the plans need: ", listed));
+}
+
+}  // namespace truetile

@@ -1,0 +1,149 @@
+#include "core/stream/rows.hpp"
+
+#include <algorithm>
+
+#include "core/error.hpp"
+
+namespace truetile {
+namespace {
+
+/// Index of a value among what the segment makes, or -1 when it comes from outside.
+std::int64_t inside(std::int64_t value, std::int64_t first) {
+  return value > first ? value - 1 - first : -1;
+}
+
+void lower(std::vector<std::int64_t>& rows, std::int64_t at, std::int64_t row) {
+  if (at >= 0)
+    rows[static_cast<std::size_t>(at)] = std::min(rows[static_cast<std::size_t>(at)], row);
+}
+
+void raise(std::vector<std::int64_t>& rows, std::int64_t at, std::int64_t row) {
+  if (at >= 0)
+    rows[static_cast<std::size_t>(at)] = std::max(rows[static_cast<std::size_t>(at)], row);
+}
+
+}  // namespace
+
+RowPlan::RowPlan(const Layers& layers, std::int64_t first, std::int64_t last,
+                 const std::vector<Size>& sizes, std::int64_t height, std::int64_t begin)
+    : first_(first), begin_(begin) {
+  require_range("last", last, 1, static_cast<std::int64_t>(layers.size()));
+  require_range("first", first, 0, last - 1);
+  layers_.assign(layers.begin() + first, layers.begin() + last);
+  for (const Size& size : sizes) heights_.push_back(size[1]);
+  const std::int64_t total = heights_[static_cast<std::size_t>(last)];
+  require_range("rows", height, 0, std::int64_t{1} << 24);
+  require_range("begin", begin, 0, total - 1);
+  step_ = height > 0 ? height : total;
+  count_ = (total - begin + step_ - 1) / step_;
+  starts_ = pull(begin, Edge::kBegin);
+  for (std::int64_t value = first + 1; value < last; ++value) {
+    const bool read = std::any_of(layers_.begin() + (value - first), layers_.end(),
+                                  [value](const StreamLayer& layer) {
+                                    return layer.source == value || layer.residual == value;
+                                  });
+    require(read, "last", text(last), text("such that layer ", value - 1, " is read before it"));
+  }
+}
+
+StripRows RowPlan::strip(std::int64_t index) const {
+  const Rows before = frontiers(index - 1);
+  const Rows after = frontiers(index);
+  const Rows kept = index > 0 ? keep_from(before) : starts_;
+  const Rows keep = keep_from(after);
+  StripRows strip;
+  for (std::size_t at = 0; at < layers_.size(); ++at) {
+    strip.layers.push_back(layer_rows(at, {before[at], after[at]}));
+    strip.values.push_back(
+        {{std::min(kept[at], before[at]), after[at]}, {std::min(keep[at], after[at]), after[at]}});
+  }
+  return strip;
+}
+
+RowPlan::Rows RowPlan::frontiers(std::int64_t strip) const {
+  if (strip < 0) return starts_;
+  const std::int64_t total = heights_[static_cast<std::size_t>(first_) + layers_.size()];
+  return pull(std::min(begin_ + (strip + 1) * step_, total), Edge::kEnd);
+}
+
+std::int64_t RowPlan::source_height(std::size_t at) const {
+  return heights_[static_cast<std::size_t>(layers_[at].source)];
+}
+
+RowPlan::Rows RowPlan::pull(std::int64_t row, Edge edge) const {
+  const bool lowest = edge == Edge::kBegin;
+  Rows found(layers_.size(), 0);
+  if (lowest) {
+    std::copy_n(heights_.begin() + first_ + 1, layers_.size(), found.begin());
+  }
+  found.back() = row;
+  for (std::size_t at = layers_.size(); at-- > 0;) {
+    const StreamLayer& layer = layers_[at];
+    const std::int64_t source = inside(layer.source, first_);
+    const std::int64_t residual = inside(layer.residual, first_);
+    if (lowest) {
+      lower(found, source, layer.rows.begin(found[at], source_height(at)));
+      lower(found, residual, found[at]);
+    } else {
+      raise(found, source, layer.rows.end(found[at], source_height(at)));
+      raise(found, residual, found[at]);
+    }
+  }
+  return found;
+}
+
+RowPlan::Rows RowPlan::keep_from(const Rows& frontiers) const {
+  Rows found(heights_.begin() + first_ + 1,
+             heights_.begin() + first_ + 1 + static_cast<std::int64_t>(layers_.size()));
+  found.back() = frontiers.back();
+  for (std::size_t at = 0; at < layers_.size(); ++at) {
+    const StreamLayer& layer = layers_[at];
+    lower(found, inside(layer.source, first_), layer.rows.begin(frontiers[at], source_height(at)));
+    lower(found, inside(layer.residual, first_), frontiers[at]);
+  }
+  return found;
+}
+
+LayerRows RowPlan::layer_rows(std::size_t at, Span out) const {
+  const AxisRule& rule = layers_[at].rows;
+  const std::int64_t height = source_height(at);
+  LayerRows rows{.out = out, .read = {}};
+  if (out.length() == 0) {
+    const std::int64_t row = rule.begin(out.begin, height);
+    rows.read = {row, row};
+    return rows;
+  }
+  const std::int64_t low = out.begin * rule.stride - rule.before;
+  const std::int64_t high = (out.end - 1) * rule.stride - rule.before + rule.kernel;
+  const Span real = {std::max<std::int64_t>(0, low), std::min(height * rule.up, high)};
+  rows.read = {real.begin / rule.up, (real.end + rule.up - 1) / rule.up};
+  rows.skip = real.begin - rows.read.begin * rule.up;
+  rows.top = real.begin - low;
+  rows.bottom = high - real.end;
+  rows.padded = high - low;
+  return rows;
+}
+
+RowLimits row_limits(const RowPlan& plan) {
+  RowLimits limits;
+  for (std::int64_t index = 0; index < plan.count(); ++index) {
+    const StripRows strip = plan.strip(index);
+    const std::size_t count = strip.layers.size();
+    for (auto* list :
+         {&limits.out, &limits.read, &limits.padded, &limits.window, &limits.keep, &limits.calls}) {
+      list->resize(count, 0);
+    }
+    for (std::size_t at = 0; at < count; ++at) {
+      const LayerRows& layer = strip.layers[at];
+      limits.out[at] = std::max(limits.out[at], layer.out.length());
+      limits.read[at] = std::max(limits.read[at], layer.read.length());
+      limits.padded[at] = std::max(limits.padded[at], layer.padded);
+      limits.window[at] = std::max(limits.window[at], strip.values[at].window.length());
+      limits.keep[at] = std::max(limits.keep[at], strip.values[at].keep.length());
+      limits.calls[at] += layer.out.length() > 0 ? 1 : 0;
+    }
+  }
+  return limits;
+}
+
+}  // namespace truetile

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/grid.hpp"
+#include "core/stream/layer.hpp"
+
+namespace truetile {
+
+/// One layer in one strip.
+struct LayerRows {
+  Span out;                 ///< rows it makes
+  Span read;                ///< rows of its source that it reads
+  std::int64_t skip = 0;    ///< upsampled rows of `read` before the first one needed
+  std::int64_t top = 0;     ///< rows of zeros above
+  std::int64_t bottom = 0;  ///< and below
+  std::int64_t padded = 0;  ///< total height of the padded input
+  bool operator==(const LayerRows&) const = default;
+};
+
+/// What a layer made: rows on hand in the strip, and those of them kept for the next strip.
+struct ValueRows {
+  Span window;
+  Span keep;
+  bool operator==(const ValueRows&) const = default;
+};
+
+/// One strip of a segment; entry i belongs to layer `first + i` and to what it makes.
+struct StripRows {
+  std::vector<LayerRows> layers;
+  std::vector<ValueRows> values;
+  bool operator==(const StripRows&) const = default;
+};
+
+/// Strips of `height` rows of the output of layers [first, last); 0 makes it one strip.
+///
+/// Pulling the end of a strip backwards through the layers gives each layer's frontier: how many of
+/// its rows are complete after the strip. A strip makes the rows between two frontiers, so that no
+/// row is made twice; a value keeps what a reader still needs of it. The output begins at row
+/// `begin`: what came before was finished by another plan, and the rows around it are made again.
+/// Every layer but the last must be read inside the segment (InvalidArgument).
+class RowPlan {
+ public:
+  RowPlan(const Layers& layers, std::int64_t first, std::int64_t last,
+          const std::vector<Size>& sizes, std::int64_t height, std::int64_t begin = 0);
+
+  [[nodiscard]] std::int64_t count() const noexcept { return count_; }
+  /// Strip `index` of `count()`.
+  [[nodiscard]] StripRows strip(std::int64_t index) const;
+
+ private:
+  enum class Edge : std::uint8_t { kBegin, kEnd };
+  using Rows = std::vector<std::int64_t>;
+
+  [[nodiscard]] Rows frontiers(std::int64_t strip) const;
+  [[nodiscard]] Rows pull(std::int64_t row, Edge edge) const;
+  [[nodiscard]] Rows keep_from(const Rows& frontiers) const;
+  [[nodiscard]] LayerRows layer_rows(std::size_t at, Span out) const;
+  [[nodiscard]] std::int64_t source_height(std::size_t at) const;
+
+  Layers layers_;  // of the segment
+  std::int64_t first_;
+  Rows heights_;  // of all values
+  std::int64_t begin_;
+  std::int64_t step_ = 0;
+  std::int64_t count_ = 0;
+  Rows starts_;
+};
+
+/// The most rows in a strip: `out`, `read`, `padded` of layers, `window`, `keep` of values.
+struct RowLimits {
+  std::vector<std::int64_t> out;
+  std::vector<std::int64_t> read;
+  std::vector<std::int64_t> padded;
+  std::vector<std::int64_t> window;
+  std::vector<std::int64_t> keep;
+  std::vector<std::int64_t> calls;  ///< in how many strips a layer makes rows at all
+};
+
+/// The maxima over all strips of a plan.
+[[nodiscard]] RowLimits row_limits(const RowPlan& plan);
+
+}  // namespace truetile

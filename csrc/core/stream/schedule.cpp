@@ -1,0 +1,153 @@
+#include "core/stream/schedule.hpp"
+
+#include <algorithm>
+
+#include "core/error.hpp"
+
+namespace truetile {
+namespace {
+
+constexpr std::int64_t kScores = std::int64_t{1} << 26;  // elements of a block of attention scores
+constexpr std::int64_t kFp32Bytes = 4;
+
+std::int64_t checked_bytes(std::int64_t elem_bytes) {
+  require_range("elem_bytes", elem_bytes, 1, 8);
+  return elem_bytes;
+}
+
+std::int64_t input_frames(const Layers& layers, const std::vector<Size>& sizes,
+                          const Segment& segment) {
+  const StreamLayer& layer = layers[static_cast<std::size_t>(segment.first)];
+  return sizes[static_cast<std::size_t>(layer.source)][0];
+}
+
+}  // namespace
+
+std::int64_t attention_rows(std::int64_t tokens) noexcept {
+  return std::max<std::int64_t>(1, std::min(tokens, kScores / tokens));
+}
+
+double layer_macs(const StreamLayer& layer, std::int64_t tokens) noexcept {
+  if (layer.kind == LayerKind::kAttention) {
+    return static_cast<double>(4 * layer.in_channels + 2 * tokens);
+  }
+  const std::int64_t taps = layer.kind == LayerKind::kConv ? layer.kernel_t : 3;
+  return static_cast<double>(taps * layer.rows.kernel * layer.columns.kernel * layer.in_channels);
+}
+
+Schedule::Schedule(const Layers& layers, const Size& clip, const Segment& segment,
+                   std::int64_t elem_bytes, std::int64_t begin)
+    : segment_(segment),
+      elem_bytes_(checked_bytes(elem_bytes)),
+      sizes_(value_sizes(layers, clip)),
+      row_plan_(layers, segment.first, segment.last, sizes_, segment.rows, begin),
+      frame_plan_(layers, segment.first, segment.last, input_frames(layers, sizes_, segment),
+                  segment.chunk),
+      rows_(row_limits(row_plan_)),
+      frames_(frame_limits(frame_plan_)) {
+  const Layers& own = this->layers();
+  for (std::size_t at = 0; at < own.size(); ++at) {
+    const bool whole = own[at].kind != LayerKind::kAttention || strip_count() == 1;
+    const std::int64_t index = segment.first + static_cast<std::int64_t>(at);
+    require(whole, "rows", text(segment.rows), text("0 (attention in layer ", index, ")"));
+  }
+  for (std::size_t at = 0; at < own.size(); ++at) {
+    const Size& size = made(at);
+    lines_.push_back({size[0], rows_.keep[at], size[2], size[3]});
+    Size cache = padded(at);
+    cache[0] = chunk_count() > 1 ? own[at].cached_frames() : 0;
+    caches_.push_back(cache);
+    line_bytes_ += blocks(lines_.back());
+    cache_bytes_ += blocks(caches_.back());
+    call_bytes_ = std::max(call_bytes_, call(at));
+  }
+  buffers_ = make_buffers();
+  placement_ = place(buffers_);
+}
+
+std::int64_t Schedule::peak_bytes() const noexcept {
+  return line_bytes_ + cache_bytes_ + round_up(placement_.bytes, kTorchBlock) + call_bytes_;
+}
+
+double Schedule::strip_macs(std::int64_t index) const {
+  const StripRows rows = strip(index);
+  double total = 0;
+  for (std::size_t at = 0; at < layers().size(); ++at) {
+    const auto& [t, h, w, c] = made(at);
+    const double row = layer_macs(layers()[at], h * w) * static_cast<double>(t * w * c);
+    total += row * static_cast<double>(rows.layers[at].out.length());
+  }
+  return total;
+}
+
+const Size& Schedule::made(std::size_t at) const {
+  return sizes_[static_cast<std::size_t>(segment_.first) + at + 1];
+}
+
+/// The largest padded input of a layer: cached frames, then those of a chunk.
+Size Schedule::padded(std::size_t at) const {
+  const StreamLayer& layer = layers()[at];
+  const std::int64_t own = frames_.convolved[at];
+  const std::int64_t columns = (made(at)[2] - 1) * layer.columns.stride + layer.columns.kernel;
+  return {own > 0 ? own + layer.cached_frames() : 0, rows_.padded[at], columns, layer.in_channels};
+}
+
+std::vector<Buffer> Schedule::make_buffers() const {
+  const Layers& own = layers();
+  std::vector<std::int64_t> last(own.size());
+  for (std::size_t at = 0; at < own.size(); ++at) last[at] = static_cast<std::int64_t>(3 * at + 2);
+  const auto use = [&last, this](std::int64_t value, std::int64_t moment) {
+    const std::int64_t index = value - 1 - segment_.first;
+    if (index < 0) return;
+    auto& latest = last[static_cast<std::size_t>(index)];
+    latest = std::max(latest, moment);
+  };
+  for (std::size_t at = 0; at < own.size(); ++at) {
+    const auto fill = static_cast<std::int64_t>(3 * at);
+    // Attention adds its input to its output; time layers copy their first frame over.
+    const std::int64_t read = own[at].kind != LayerKind::kConv ? 2 : (own[at].padded ? 0 : 1);
+    use(own[at].source, fill + read);
+    use(own[at].residual, fill + 2);
+  }
+  std::vector<Buffer> buffers;
+  for (std::size_t at = 0; at < own.size(); ++at) {
+    const auto fill = static_cast<std::int64_t>(3 * at);
+    const std::int64_t input = own[at].padded ? bytes(padded(at)) : 0;
+    // The segment's own output goes to its store or to the host.
+    const std::int64_t rows = at + 1 < own.size() ? rows_.window[at] : 0;
+    const std::int64_t window = bytes({frames_.out[at], rows, made(at)[2], made(at)[3]});
+    buffers.push_back({.bytes = input, .begin = fill, .end = fill + 1});
+    buffers.push_back({.bytes = window, .begin = fill + 2, .end = last[at]});
+  }
+  return buffers;
+}
+
+std::int64_t Schedule::call(std::size_t at) const {
+  const StreamLayer& layer = layers()[at];
+  const Size& size = made(at);
+  if (layer.kind == LayerKind::kAttention) {
+    const std::int64_t tokens = size[1] * size[2];
+    const std::int64_t scores = attention_rows(tokens) * tokens;
+    const std::int64_t total = (5 * tokens * size[3] + scores) * elem_bytes_ + scores * kFp32Bytes;
+    return round_up(total, kTorchBlock);
+  }
+  std::int64_t frames = frames_.convolved[at];
+  if (layer.kind == LayerKind::kTimeUp) frames *= 2;
+  if (layer.kind == LayerKind::kTimeDown) frames /= 2;
+  const Size result = {frames, rows_.out[at], size[2], size[3]};
+  // Unpadded convolutions may copy what they read; the clip itself is fetched from the host.
+  const std::int64_t columns = sizes_[static_cast<std::size_t>(layer.source)][2];
+  const Size read = {frames_.read[at], rows_.read[at], columns, layer.in_channels};
+  const std::int64_t copies = (layer.padded ? 0 : 1) + (layer.source == 0 ? 1 : 0);
+  return blocks(result) + copies * blocks(read);
+}
+
+std::int64_t Schedule::bytes(const Size& size) const noexcept {
+  return size[0] * size[1] * size[2] * size[3] * elem_bytes_;
+}
+
+std::int64_t Schedule::blocks(const Size& size) const noexcept {
+  return round_up(bytes(size), kTorchBlock);
+}
+
+}  // namespace truetile

@@ -1,0 +1,252 @@
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <vector>
+
+#include "stream_machine.hpp"
+
+namespace truetile::testing {
+
+/// Runs a schedule as the real executor does, on cells of 8 bytes: every window and padded input
+/// lies in one workspace at the planned offset, so that a wrong lifetime destroys a cell that is
+/// still read. `values` holds what other segments made, and takes what this one makes.
+class Executor {
+ public:
+  Executor(const Schedule& schedule, std::vector<Plane>& values)
+      : s_(schedule),
+        values_(values),
+        first_(static_cast<std::size_t>(schedule.segment().first)),
+        workspace_(static_cast<std::size_t>(schedule.workspace_bytes() / 8), kGarbage),
+        made_(schedule.layers().size(), 0) {
+    for (std::size_t at = 0; at < s_.layers().size(); ++at) {
+      lines_.push_back(reserve(s_.lines()[at]));
+      caches_.push_back(reserve(s_.caches()[at]));
+    }
+    heap_.take(s_.workspace_bytes());
+  }
+
+  void run() {
+    for (std::int64_t i = 0; i < s_.strip_count(); ++i) {
+      strip_ = s_.strip(i);
+      for (std::int64_t j = 0; j < s_.chunk_count(); ++j) {
+        chunk_ = s_.chunk(j);
+        last_ = j + 1 == s_.chunk_count();
+        for (std::size_t at = 0; at < s_.layers().size(); ++at) step(at);
+      }
+    }
+  }
+
+  [[nodiscard]] std::int64_t peak() const { return heap_.peak(); }
+  /// Cells that each layer made, retained ones not counted.
+  [[nodiscard]] const std::vector<std::int64_t>& made() const { return made_; }
+
+ private:
+  static constexpr Cell kGarbage = 0xdeadbeefULL;
+
+  Plane reserve(const Size& size) {
+    heap_.take(size[0] * size[1] * size[2] * size[3] * 8);
+    Plane plane(size[0], size[1]);
+    std::fill(plane.cells.begin(), plane.cells.end(), kGarbage);
+    return plane;
+  }
+
+  Cell& cell(std::size_t buffer, std::int64_t rows, std::int64_t t, std::int64_t h) {
+    return workspace_.at(static_cast<std::size_t>(s_.offsets()[buffer] / 8 + t * rows + h));
+  }
+
+  /// A cell of any value in this strip and chunk; frames and rows are global.
+  Cell look(std::int64_t value, std::int64_t t, std::int64_t h) {
+    const std::int64_t index = value - 1 - static_cast<std::int64_t>(first_);
+    if (index < 0) return values_[static_cast<std::size_t>(value)].at(t, h);
+    const auto at = static_cast<std::size_t>(index);
+    const Span window = strip_.values[at].window;
+    EXPECT_TRUE(h >= window.begin && h < window.end);
+    return cell(2 * at + 1, window.length(), t - chunk_[at].out.begin, h - window.begin);
+  }
+
+  void step(std::size_t at) {
+    const StreamLayer& layer = s_.layers()[at];
+    const LayerRows& rows = strip_.layers[at];
+    const LayerFrames& frames = chunk_[at];
+    Plane result(frames.out.length(), rows.out.length());
+    if (rows.out.length() > 0) {
+      count_call(at);
+      if (layer.kind != LayerKind::kAttention) convolve(at, result);
+      made_[at] += result.frames * result.rows;
+    }
+    // From here on the window's memory is no longer anybody else's.
+    poison(at);
+    if (layer.kind == LayerKind::kAttention) attend(at, result);
+    finish(at, result);
+    write(at, result);
+  }
+
+  void count_call(std::size_t at) {
+    const StreamLayer& layer = s_.layers()[at];
+    if (layer.kind == LayerKind::kAttention) {
+      const std::int64_t tokens = s_.made(at)[1];
+      const std::int64_t scores = attention_rows(tokens) * tokens;
+      const std::int64_t bytes = (5 * tokens + scores) * 8 + scores * 4;
+      call_.push_back(bytes);
+    } else {
+      std::int64_t made = chunk_[at].convolved(layer.kind).length();
+      if (layer.kind == LayerKind::kTimeUp) made *= 2;
+      if (layer.kind == LayerKind::kTimeDown) made /= 2;
+      const std::int64_t read = chunk_[at].read.length() * strip_.layers[at].read.length() * 8;
+      call_.push_back(made * strip_.layers[at].out.length() * 8);
+      if (!layer.padded) call_.push_back(read);
+      if (layer.source == 0) call_.push_back(read);
+    }
+    for (const std::int64_t bytes : call_) heap_.take(bytes);
+  }
+
+  void attend(std::size_t at, Plane& result) {
+    const LayerRows& rows = strip_.layers[at];
+    const std::int64_t source = s_.layers()[at].source;
+    for (std::int64_t t = 0; t < result.frames; ++t) {
+      const std::int64_t frame = chunk_[at].read.begin + t;
+      for (std::int64_t h = 0; h < result.rows; ++h) {
+        Cell sum = mix(first_ + at, look(source, frame, rows.out.begin + h));
+        for (std::int64_t i = 0; i < rows.read.length(); ++i)
+          sum = mix(sum, look(source, frame, i));
+        result.at(t, h) = sum;
+      }
+    }
+  }
+
+  void convolve(std::size_t at, Plane& result) {
+    const StreamLayer& layer = s_.layers()[at];
+    const LayerRows& rows = strip_.layers[at];
+    const Span own = chunk_[at].convolved(layer.kind);
+    const std::int64_t first = chunk_[at].read.begin == 0 && layer.kind != LayerKind::kConv ? 1 : 0;
+    if (layer.padded) fill(at);
+    const auto padded = [&](std::int64_t t, std::int64_t h) {
+      if (layer.padded) return cell(2 * at, rows.padded, t, h);
+      return look(layer.source, own.begin + t, rows.read.begin + h);
+    };
+    const std::int64_t taps = layer.kind == LayerKind::kConv ? layer.kernel_t : 3;
+    for (std::int64_t h = 0; h < result.rows; ++h) {
+      for (std::int64_t t = 0; t < result.frames; ++t) {
+        const std::int64_t i = t - first;
+        if (i < 0) continue;
+        Cell sum = 0;
+        if (layer.kind == LayerKind::kTimeUp) {
+          sum =
+              mix(convolved(first_ + at, layer, taps, i / 2, h, padded), static_cast<Cell>(i % 2));
+        } else {
+          const std::int64_t stride = layer.kind == LayerKind::kTimeDown ? 2 : 1;
+          sum = convolved(first_ + at, layer, taps, i * stride, h, padded);
+        }
+        result.at(t, h) = sum;
+      }
+    }
+  }
+
+  void poison(std::size_t at) {
+    if (at + 1 == s_.layers().size()) return;
+    const std::int64_t rows = strip_.values[at].window.length();
+    for (std::int64_t t = 0; t < chunk_[at].out.length(); ++t) {
+      for (std::int64_t h = 0; h < rows; ++h) cell(2 * at + 1, rows, t, h) = kGarbage;
+    }
+  }
+
+  /// What is read while the window is written: a time layer's first frame, a residual.
+  void finish(std::size_t at, Plane& result) {
+    const StreamLayer& layer = s_.layers()[at];
+    const bool time = layer.kind == LayerKind::kTimeUp || layer.kind == LayerKind::kTimeDown;
+    const bool passes = time && chunk_[at].read.begin == 0;
+    const Span out = strip_.layers[at].out;
+    for (std::int64_t h = 0; h < result.rows; ++h) {
+      if (passes) result.at(0, h) = look(layer.source, 0, out.begin + h);
+      for (std::int64_t t = 0; layer.residual >= 0 && t < result.frames; ++t) {
+        const Cell added = look(layer.residual, chunk_[at].out.begin + t, out.begin + h);
+        result.at(t, h) = mix(result.at(t, h), added);
+      }
+    }
+  }
+
+  /// The padded input with its cached frames, and the cache for the next chunk.
+  void fill(std::size_t at) {
+    const StreamLayer& layer = s_.layers()[at];
+    const LayerRows& rows = strip_.layers[at];
+    const Span own = chunk_[at].convolved(layer.kind);
+    const std::int64_t count = layer.cached_frames();
+    const bool down = layer.kind == LayerKind::kTimeDown;
+    const std::int64_t begin = layer.kind == LayerKind::kTimeUp ? 1 : 0;
+    Plane& cache = caches_[at];
+    if (own.length() == 0) {
+      for (std::int64_t h = 0; down && !last_ && h < rows.padded; ++h) {
+        cache.at(0, h) = look(layer.source, chunk_[at].read.end - 1, rows.read.begin + h);
+      }
+      return;
+    }
+    const std::int64_t real = rows.padded - rows.top - rows.bottom;
+    for (std::int64_t t = 0; t < count + own.length(); ++t) {
+      for (std::int64_t h = 0; h < rows.padded; ++h) {
+        const std::int64_t row = rows.read.begin + (h - rows.top + rows.skip) / layer.rows.up;
+        Cell value = 0;
+        if (t >= count) {
+          const bool inside = h >= rows.top && h < rows.top + real;
+          value = inside ? look(layer.source, own.begin + t - count, row) : 0;
+        } else if (down && chunk_[at].read.begin == 0) {
+          value = look(layer.source, 0, rows.read.begin + h);
+        } else if (down || own.begin > begin) {
+          value = cache.at(t, h);
+        }
+        cell(2 * at, rows.padded, t, h) = value;
+      }
+    }
+    for (std::int64_t t = 0; !last_ && t < count; ++t) {
+      for (std::int64_t h = 0; h < rows.padded; ++h) {
+        cache.at(t, h) = cell(2 * at, rows.padded, own.length() + t, h);
+      }
+    }
+  }
+
+  /// The window: retained rows, then new ones; what the next strip needs goes to the line buffer.
+  void write(std::size_t at, const Plane& result) {
+    const Span out = strip_.layers[at].out;
+    const Span frames = chunk_[at].out;
+    if (at + 1 == s_.layers().size()) {
+      Plane& store = values_[first_ + at + 1];
+      for (std::int64_t t = 0; t < result.frames; ++t) {
+        for (std::int64_t h = 0; h < result.rows; ++h) {
+          store.at(frames.begin + t, out.begin + h) = result.at(t, h);
+        }
+      }
+    } else {
+      const Span window = strip_.values[at].window;
+      const Span keep = strip_.values[at].keep;
+      for (std::int64_t t = 0; t < frames.length(); ++t) {
+        for (std::int64_t h = window.begin; h < window.end; ++h) {
+          cell(2 * at + 1, window.length(), t, h - window.begin) =
+              h < out.begin ? lines_[at].at(frames.begin + t, h - window.begin)
+                            : result.at(t, h - out.begin);
+        }
+        for (std::int64_t h = keep.begin; h < keep.end; ++h) {
+          lines_[at].at(frames.begin + t, h - keep.begin) =
+              cell(2 * at + 1, window.length(), t, h - window.begin);
+        }
+      }
+    }
+    for (const std::int64_t bytes : call_) heap_.give(bytes);
+    call_.clear();
+  }
+
+  const Schedule& s_;
+  std::vector<Plane>& values_;
+  std::size_t first_;
+  std::vector<Cell> workspace_;
+  std::vector<std::int64_t> made_;
+  std::vector<Plane> lines_;
+  std::vector<Plane> caches_;
+  std::vector<std::int64_t> call_;
+  Heap heap_;
+  StripRows strip_;
+  std::vector<LayerFrames> chunk_;
+  bool last_ = false;
+};
+
+}  // namespace truetile::testing

@@ -1,0 +1,111 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "core/stream/schedule.hpp"
+
+namespace truetile::testing {
+
+using Cell = std::uint64_t;
+
+/// One value: a cell for each frame and row.
+struct Plane {
+  std::int64_t frames = 0;
+  std::int64_t rows = 0;
+  std::vector<Cell> cells;
+
+  Plane() = default;
+  Plane(std::int64_t t, std::int64_t h)
+      : frames(t), rows(h), cells(static_cast<std::size_t>(t * h), 0) {}
+  Cell& at(std::int64_t t, std::int64_t h) {
+    return cells.at(static_cast<std::size_t>(t * rows + h));
+  }
+  [[nodiscard]] Cell at(std::int64_t t, std::int64_t h) const {
+    return cells.at(static_cast<std::size_t>(t * rows + h));
+  }
+};
+
+inline Cell mix(Cell seed, Cell value) {
+  seed ^= value + 0x9e3779b97f4a7c15ULL + (seed << 6) + (seed >> 2);
+  seed *= 0xbf58476d1ce4e5b9ULL;
+  return seed ^ (seed >> 29);
+}
+
+/// Cells that a layer reads, by frame and row; zeros are the caller's.
+using Look = std::function<Cell(std::int64_t frame, std::int64_t row)>;
+
+/// What a convolution makes at (frame, row) of its padded input: every cell and its place counts.
+inline Cell convolved(std::size_t index, const StreamLayer& layer, std::int64_t taps,
+                      std::int64_t frame, std::int64_t row, const Look& padded) {
+  Cell sum = index + 1;
+  for (std::int64_t t = 0; t < taps; ++t) {
+    for (std::int64_t k = 0; k < layer.rows.kernel; ++k) {
+      sum = mix(sum, padded(frame + t, row * layer.rows.stride + k));
+    }
+  }
+  return sum;
+}
+
+/// The whole program, value by value, with nothing streamed: the reference.
+inline std::vector<Plane> run_whole(const Layers& layers, const Plane& input) {
+  std::vector<Plane> values = {input};
+  for (std::size_t index = 0; index < layers.size(); ++index) {
+    const StreamLayer& layer = layers[index];
+    const Plane& x = values[static_cast<std::size_t>(layer.source)];
+    Plane y(layer.frames(x.frames), layer.rows.size(x.rows));
+    // Frame and row of the padded input, whose own frames begin at `first`.
+    const auto look = [&](std::int64_t first) {
+      return [&x, &layer, first](std::int64_t frame, std::int64_t row) -> Cell {
+        const std::int64_t t = frame - layer.cached_frames() + first;
+        const std::int64_t h = row - layer.rows.before;
+        if (t < first || h < 0 || h >= x.rows * layer.rows.up) return 0;
+        return x.at(t, h / layer.rows.up);
+      };
+    };
+    for (std::int64_t t = 0; t < y.frames; ++t) {
+      for (std::int64_t h = 0; h < y.rows; ++h) {
+        Cell cell = 0;
+        if (layer.kind == LayerKind::kAttention) {
+          cell = mix(index, x.at(t, h));
+          for (std::int64_t i = 0; i < x.rows; ++i) cell = mix(cell, x.at(t, i));
+        } else if (layer.kind == LayerKind::kConv) {
+          cell = convolved(index, layer, layer.kernel_t, t, h, look(0));
+        } else if (t == 0) {
+          cell = x.at(0, h);
+        } else if (layer.kind == LayerKind::kTimeUp) {
+          const Cell pair = convolved(index, layer, 3, (t - 1) / 2, h, look(1));
+          cell = mix(pair, static_cast<Cell>((t - 1) % 2));
+        } else {
+          cell = index + 1;
+          for (std::int64_t i = 2 * t - 2; i <= 2 * t; ++i) cell = mix(cell, x.at(i, h));
+        }
+        if (layer.residual >= 0) {
+          cell = mix(cell, values[static_cast<std::size_t>(layer.residual)].at(t, h));
+        }
+        y.at(t, h) = cell;
+      }
+    }
+    values.push_back(std::move(y));
+  }
+  return values;
+}
+
+/// Counts bytes as torch's allocator does.
+class Heap {
+ public:
+  void take(std::int64_t bytes) {
+    live_ += round_up(bytes, kTorchBlock);
+    peak_ = std::max(peak_, live_);
+  }
+  void give(std::int64_t bytes) { live_ -= round_up(bytes, kTorchBlock); }
+  [[nodiscard]] std::int64_t peak() const { return peak_; }
+
+ private:
+  std::int64_t live_ = 0;
+  std::int64_t peak_ = 0;
+};
+
+}  // namespace truetile::testing

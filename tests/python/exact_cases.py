@@ -1,0 +1,78 @@
+"""Runs a module's program on a plan of the test's choice."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+from truetile.engine.exact import ExactJob, ExactRun
+from truetile.engine.output import IDENTITY, HostBatch
+from truetile.families.program import Program
+from truetile.families.recognise import program_of
+from truetile.stream import Segment, StreamPlan, cuts, value_sizes
+
+
+def clip_size(source: torch.Tensor) -> tuple[int, int, int, int]:
+    return (*source.shape[2:], source.shape[1])
+
+
+def program_for(module, operation: str, source: torch.Tensor) -> Program:
+    return program_of(module, operation, still=source.shape[2] == 1)
+
+
+def program_plans(module, operation: str, source: torch.Tensor) -> list[StreamPlan]:
+    """Plans of many kinds: cuts, strips from one row of latents to all rows, chunks."""
+    program = program_for(module, operation, source)
+    shapes, clip = program.shapes, clip_size(source)
+    decoding = operation == "decode"
+    rows = value_sizes(shapes, clip)[-1][1]
+    unit = rows // clip[1] if decoding else 1
+    plans = []
+    for cut in cuts(shapes, clip):
+        for strip, chunk in ((0, 0), (3, 2), (2, 1), (1, 1)):
+            # Strips of the streamed part: of pixels for decode, of the cut's own rows for encode.
+            height = strip * unit
+            parts = [Segment(0, cut, 0 if decoding else height, chunk)]
+            parts.append(Segment(cut, len(shapes), height if decoding else 0, chunk))
+            plans.append(StreamPlan(tuple(parts), 0, 0.0))
+    return plans
+
+
+def run_program(program: Program, source: torch.Tensor, plans: list[StreamPlan], **hooks):
+    """[1, C, T, H, W] in float32, and the run."""
+    shapes, clip = program.shapes, clip_size(source)
+    frames, rows, columns, channels = value_sizes(shapes, clip)[-1]
+    batch = HostBatch(
+        1,
+        channels,
+        (frames, rows, columns),
+        dtype=torch.float32,
+        device=source.device,
+        channels_last=False,
+        pin=False,
+    )
+    batch.tensor.fill_(float("nan"))
+    job = ExactJob(program, source[0], batch.item(0), IDENTITY, source.device, source.dtype)
+    run = ExactRun(job, plans)
+    run.run(**hooks)
+    return batch.finish(), run
+
+
+def run_exact(module, operation: str, source: torch.Tensor, plan: StreamPlan) -> torch.Tensor:
+    return run_program(program_for(module, operation, source), source, [plan])[0]
+
+
+def still_or_clip(module, source: torch.Tensor, still: bool) -> torch.Tensor:
+    program = program_of(module, "decode", still=still)
+    places = cuts(program.shapes, clip_size(source))
+    parts = (Segment(0, places[0]), Segment(places[0], len(program.shapes), 16))
+    return run_program(program, source, [StreamPlan(parts, 0, 0.0)])[0]
+
+
+def difference(one: torch.Tensor, other: torch.Tensor) -> float:
+    """Largest absolute difference; inf where shapes differ or anything is NaN."""
+    if one.shape != other.shape:
+        return float("inf")
+    found = float((one - other).abs().max())
+    return float("inf") if math.isnan(found) else found

@@ -1,0 +1,75 @@
+"""Programs for the tests of streaming plans, for either backend."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from hypothesis import strategies as st
+
+
+@st.composite
+def programs(draw: st.DrawFn) -> dict:
+    """A chain of blocks as plain numbers: (name, channels, kernel, kernel_t)."""
+    names = ["conv", "residual", "up", "down", "time_up", "time_down"]
+    blocks = draw(st.lists(st.sampled_from(names), min_size=1, max_size=6))
+    attention = draw(st.sampled_from(["none", "first", "last"]))
+    if attention == "first":
+        blocks.insert(0, "attention")
+    elif attention == "last":
+        blocks.append("attention")
+    unit = 2 ** blocks.count("time_down")
+    return {
+        "blocks": [
+            (name, draw(st.integers(1, 4)), draw(st.sampled_from([1, 3])), draw(st.integers(1, 3)))
+            for name in blocks
+        ],
+        "clip": (
+            1 + unit * draw(st.integers(0, 3)),
+            draw(st.integers(8, 30)),
+            draw(st.integers(8, 20)),
+            draw(st.integers(1, 3)),
+        ),
+    }
+
+
+def layers_of(module: ModuleType, case: dict) -> list:
+    """The layers of a drawn program in the types of one backend."""
+    layers: list = []
+    channels = case["clip"][3]
+
+    def add(kind: str, out: int, kernel: int = 1, kernel_t: int = 1, **more) -> None:
+        nonlocal channels
+        rule = more.pop("rule", (kernel, 1, kernel // 2, kernel // 2, 1))
+        layers.append(
+            module.StreamLayer(
+                getattr(module.LayerKind, kind),
+                source=more.pop("source", len(layers)),
+                in_channels=more.pop("reads", channels),
+                out_channels=out,
+                kernel_t=kernel_t,
+                rows=module.AxisRule(*rule),
+                columns=module.AxisRule(*rule),
+                **more,
+            )
+        )
+        channels = out
+
+    add("CONV", channels)
+    for name, out, kernel, kernel_t in case["blocks"]:
+        if name == "conv":
+            add("CONV", out, kernel, kernel_t)
+        elif name == "residual":
+            before, reads = len(layers), channels
+            add("CONV", out, kernel, kernel_t)
+            middle = len(layers)
+            add("CONV", out, source=before, reads=reads, padded=False)
+            add("CONV", out, kernel, kernel_t, source=middle, residual=len(layers))
+        elif name == "up":
+            add("CONV", out, rule=(3, 1, 1, 1, 2))
+        elif name == "down":
+            add("CONV", out, rule=(3, 2, 0, 1, 1))
+        elif name == "attention":
+            add("ATTENTION", channels, padded=False)
+        else:
+            add(name.upper(), channels)
+    return layers

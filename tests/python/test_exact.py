@@ -1,0 +1,120 @@
+"""The exact engine against diffusers' own modules: any size, length, strip and chunk."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from exact_cases import difference, program_plans, run_exact, still_or_clip
+
+from truetile.families.program import Declined
+from truetile.families.recognise import program_of
+
+diffusers = pytest.importorskip("diffusers")
+
+# On a signal of [-1, 1]; the layers' sums run in another order.
+TOLERANCE = 1e-4
+
+
+def wan(**changes):
+    torch.manual_seed(0)
+    config = {"base_dim": 8, "num_res_blocks": 1, "z_dim": 4} | changes
+    return diffusers.AutoencoderKLWan(**config).eval().requires_grad_(False)
+
+
+def qwen_image():
+    torch.manual_seed(0)
+    config = {"base_dim": 8, "num_res_blocks": 1, "z_dim": 4}
+    return diffusers.AutoencoderKLQwenImage(**config).eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def vae():
+    return wan()
+
+
+def latents(frames: int, rows: int, columns: int) -> torch.Tensor:
+    return torch.randn(1, 4, frames, rows, columns, generator=torch.Generator().manual_seed(frames))
+
+
+def pixels(frames: int, rows: int, columns: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(frames)
+    return torch.rand(1, 3, frames, rows, columns, generator=generator) * 2 - 1
+
+
+# 1, 5, 9, 17 frames and 2 latents of a clip cut short; odd heights and widths of latents.
+@pytest.mark.parametrize("size", [(1, 7, 5), (2, 5, 3), (3, 4, 6), (5, 3, 3)])
+def test_decode_equals_the_module(vae, size) -> None:
+    z = latents(*size)
+    reference = vae.decode(z).sample
+    for plan in program_plans(vae, "decode", z):
+        result = run_exact(vae, "decode", z, plan).clamp(-1, 1)
+        assert difference(result, reference) <= TOLERANCE, plan.describe()
+
+
+@pytest.mark.parametrize("size", [(1, 56, 40), (5, 40, 24), (9, 32, 48), (17, 24, 24)])
+def test_encode_equals_the_module(vae, size) -> None:
+    x = pixels(*size)
+    reference = vae.encode(x).latent_dist.mode()
+    for plan in program_plans(vae, "encode", x):
+        result = run_exact(vae, "encode", x, plan)
+        assert difference(result, reference) <= TOLERANCE, plan.describe()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        qwen_image,
+        lambda: wan(base_dim=4, num_res_blocks=2, dim_mult=[1, 1, 2, 3]),
+        lambda: wan(temperal_downsample=[True, True, True]),
+        lambda: wan(temperal_downsample=[False, False, False]),
+    ],
+    ids=["qwen-image", "other widths", "time in all", "time in none"],
+)
+@pytest.mark.parametrize("latent_frames", [1, 3])
+def test_width_depth_and_time_come_from_the_module(make, latent_frames: int) -> None:
+    module = make()
+    z = latents(latent_frames, 3, 4)
+    reference = module.decode(z).sample
+    plan = program_plans(module, "decode", z)[-1]
+    assert difference(run_exact(module, "decode", z, plan).clamp(-1, 1), reference) <= TOLERANCE
+    if latent_frames > 1 and sum(module.config.temperal_downsample) != 2:
+        with pytest.raises(Declined, match="frames a latent: must be 4"):
+            program_of(module, "encode", still=False)
+        return
+    x = pixels(reference.shape[2], *reference.shape[-2:])
+    reference = module.encode(x).latent_dist.mode()
+    plan = program_plans(module, "encode", x)[-1]
+    assert difference(run_exact(module, "encode", x, plan), reference) <= TOLERANCE
+
+
+def test_the_error_at_strip_borders_is_that_of_elsewhere(vae) -> None:
+    z = latents(2, 8, 6)
+    exact = wan().double()
+    reference = exact.decode(z.double()).sample
+    plan = next(p for p in program_plans(vae, "decode", z) if p.segments[-1].rows == 8)
+    error = (run_exact(vae, "decode", z, plan).clamp(-1, 1) - reference).abs()[0].mean((0, 1, 3))
+    near = torch.zeros(error.shape[0], dtype=torch.bool)
+    for border in range(8, error.shape[0], 8):
+        near[border - 2 : border + 2] = True
+    assert error[near].mean() <= 1.5 * error[~near].mean()
+    untiled = (vae.decode(z).sample - reference).abs().mean()
+    assert error.mean() <= 1.2 * untiled
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("latent_frames", [1, 2])
+def test_half_precision_is_no_worse_than_the_module(dtype, latent_frames: int) -> None:
+    z = latents(latent_frames, 6, 5)
+    reference = wan().decode(z).sample
+    half = wan().to(dtype)
+    own = (half.decode(z.to(dtype)).sample.float() - reference).abs().flatten()
+    plan = program_plans(half, "decode", z.to(dtype))[-1]
+    ours = (run_exact(half, "decode", z.to(dtype), plan).clamp(-1, 1) - reference).abs().flatten()
+    assert ours.mean() <= 1.05 * own.mean()
+    assert ours.quantile(0.999) <= 1.05 * own.quantile(0.999)
+
+
+def test_a_still_is_a_clip_of_one_frame(vae) -> None:
+    z = latents(1, 4, 5)
+    still, clip = (still_or_clip(vae, z, still) for still in (True, False))
+    assert difference(still, clip) <= 1e-5

@@ -1,0 +1,71 @@
+"""Where a segment's result goes: a whole value for the next segment, or the host."""
+
+from __future__ import annotations
+
+import torch
+
+from .. import native
+from ..stream import Span
+from .output import HostOutput
+from .ports import Affine
+
+
+class Store:
+    """A whole value [T, H, W, C] between two segments."""
+
+    def __init__(self, tensor: torch.Tensor) -> None:
+        self._tensor = tensor
+
+    def target(self, frames: Span, rows: Span) -> torch.Tensor:
+        return self._tensor[frames.begin : frames.end, rows.begin : rows.end]
+
+    def put(self, frames: Span, rows: Span, made: torch.Tensor) -> None:
+        self.target(frames, rows).copy_(made)
+
+
+class HostSink:
+    """Finishes rows (affine, clamp, layout, dtype) on their way into the host tensor.
+
+    A convolution's result is given as it is, so that it needs no memory of its own; NaN and Inf
+    are counted on the device and asked for once.
+    """
+
+    def __init__(self, output: HostOutput, finish: Affine, device: torch.device) -> None:
+        self._output = output
+        self._finish = finish
+        self._counts = torch.zeros(2, dtype=torch.int64, device=device)
+        self._no_line = torch.empty((0, 0, 0, 0), dtype=torch.float32, device=device)
+
+    def target(self, frames: Span, rows: Span) -> None:
+        return None
+
+    def put(self, frames: Span, rows: Span, made: torch.Tensor) -> None:
+        values = made.permute(3, 0, 1, 2)
+        native.count_nonfinite(values, self._counts)
+        size = tuple(values.shape[1:])
+        begin = (frames.begin, rows.begin, 0)
+        end = (frames.end, rows.end, size[2])
+        out = self._output.target(begin, end)
+        # One tile without zones: it has nothing to blend with.
+        native.blend_tile(
+            values,
+            out,
+            self._no_line,
+            self._no_line,
+            self._no_line,
+            use=size,
+            lead=(0, 0, 0),
+            tail=(0, 0, 0),
+            offset=(0, 0, 0),
+            origin=(0, 0, 0),
+            out_origin=(0, 0, 0),
+            scale=self._finish.scale,
+            shift=self._finish.shift,
+            lo=self._finish.lo,
+            hi=self._finish.hi,
+        )
+        self._output.commit(begin, end, out)
+
+    def all_finite(self) -> bool:
+        """Whether everything so far was finite; waits for the device."""
+        return not self._counts.any().item()

@@ -1,0 +1,182 @@
+"""Runs one segment of a schedule: strips outside, chunks inside, layers innermost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import torch
+
+from ..families.program import Program
+from ..stream import LayerFrames, LayerKind, Schedule, Span, StripRows
+from .exact_layers import attend, convolve, fill_padded, write_time
+from .exact_weights import Packed
+
+
+class Reader(Protocol):
+    def __call__(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
+        """[t, h, w, C] of a value that lies outside of the segment, on its device."""
+
+
+class Output(Protocol):
+    """Where a segment's last value goes."""
+
+    def target(self, frames: Span, rows: Span) -> torch.Tensor | None:
+        """Memory to write into, or None where `put` takes finished rows."""
+
+    def put(self, frames: Span, rows: Span, made: torch.Tensor) -> None:
+        """Takes finished rows [t, h, w, C]; they may be overwritten afterwards."""
+
+
+class SegmentRun:
+    """The buffers of one segment and the walk through it; all memory is its own."""
+
+    def __init__(
+        self,
+        program: Program,
+        schedule: Schedule,
+        weights: tuple[Packed, ...],
+        device: torch.device,
+        dtype: torch.dtype,
+        read: Reader,
+        output: Output,
+    ) -> None:
+        first, last = schedule.segment.first, schedule.segment.last
+        self._layers = program.layers[first:last]
+        self._weights = weights[first:last]
+        self._schedule, self._first = schedule, first
+        self._read, self._output = read, output
+        new = {"dtype": dtype, "device": device}
+        self._lines = [torch.empty(shape, **new) for shape in schedule.lines]
+        self._caches = [torch.empty(shape, **new) for shape in schedule.caches]
+        count = -(-schedule.workspace_bytes // schedule.elem_bytes)
+        self._workspace = torch.empty(count, **new)
+        self._windows: list[torch.Tensor] = []
+
+    def run(
+        self,
+        step_done: Callable[[Span, bool], None],
+        check_interrupt: Callable[[], None] | None = None,
+    ) -> None:
+        """Runs to the end; `step_done(rows, complete)` follows each chunk of each strip.
+
+        `rows` are the segment's output rows of the strip, `complete` is true for its last chunk.
+        `check_interrupt` is called before each layer; what it raises ends the run.
+        """
+        self._check = check_interrupt
+        chunks = [self._schedule.chunk(index) for index in range(self._schedule.chunk_count)]
+        for index in range(self._schedule.strip_count):
+            strip = self._schedule.strip(index)
+            for chunk in chunks:
+                self._step(strip, chunk, last=chunk is chunks[-1])
+                step_done(strip.layers[-1].out, chunk is chunks[-1])
+
+    def _step(self, strip: StripRows, chunk: tuple[LayerFrames, ...], last: bool) -> None:
+        self._windows = []
+        for at, layer in enumerate(self._layers):
+            if self._check is not None:
+                self._check()
+            if layer.shape.kind == LayerKind.CONV:
+                self._convolution(at, strip, chunk, last)
+            elif layer.shape.kind == LayerKind.ATTENTION:
+                x = self._rows(layer.shape.source, chunk[at].read, strip.layers[at].read, strip)
+                out = self._open(at, strip, chunk[at])
+                attend(out, x, self._weights[at])
+                self._close(at, strip, chunk[at])
+            else:
+                self._time(at, strip, chunk, last)
+
+    def _convolution(self, at, strip, chunk, last: bool) -> None:
+        layer, rows, frames = self._layers[at], strip.layers[at], chunk[at]
+        made = None
+        if rows.out.length:
+            x = self._rows(layer.shape.source, frames.read, rows.read, strip)
+            if layer.shape.padded:
+                x = self._padded(at, x, rows, frames, last)
+            made = convolve(x, self._weights[at], layer.shape)
+            if layer.shape.residual >= 0:
+                made += self._rows(layer.shape.residual, frames.out, rows.out, strip)
+        out = self._open(at, strip, frames)
+        if made is not None:
+            if out is None:
+                self._output.put(frames.out, rows.out, made)
+            else:
+                out.copy_(made)
+        self._close(at, strip, frames)
+
+    def _time(self, at, strip, chunk, last: bool) -> None:
+        layer, rows, frames = self._layers[at], strip.layers[at], chunk[at]
+        made = x = None
+        if rows.out.length:
+            x = self._rows(layer.shape.source, frames.read, rows.read, strip)
+            padded = self._padded(at, x, rows, frames, last)
+            if padded is not None:
+                made = convolve(padded, self._weights[at], layer.shape)
+        out = self._open(at, strip, frames)
+        if rows.out.length:
+            write_time(out, x, made, layer.shape, frames)
+        self._close(at, strip, frames)
+
+    def _padded(self, at, x, rows, frames: LayerFrames, last: bool) -> torch.Tensor | None:
+        """The padded input of a layer, its cached frames in front; None without own frames.
+
+        Afterwards the cache holds the frames that the next chunk needs.
+        """
+        layer, cache = self._layers[at], self._caches[at]
+        count, own = layer.shape.cached_frames, frames.convolved(layer.shape.kind)
+        halving = layer.shape.kind == LayerKind.TIME_DOWN
+        first = 1 if layer.shape.kind == LayerKind.TIME_UP else 0  # where its own clip begins
+        if own.length == 0:
+            if halving and not last:
+                cache[:, : rows.padded].copy_(x[-count:])
+            return None
+        _, _, columns, channels = self._schedule.caches[at]
+        shape = (count + own.length, rows.padded, columns, channels)
+        padded = self._buffer(2 * at, shape)
+        if halving and frames.read.begin == 0:
+            padded[:count].copy_(x[:count])
+        elif not halving and own.begin <= first:
+            padded[:count].zero_()
+        elif count:
+            padded[:count].copy_(cache[:, : rows.padded])
+        weights = self._weights[at]
+        fill_padded(padded, x[-own.length :], layer.shape, rows, weights, layer.silu)
+        if count and not last:
+            cache[:, : rows.padded].copy_(padded[own.length :])
+        return padded
+
+    def _rows(self, value: int, frames: Span, rows: Span, strip: StripRows) -> torch.Tensor:
+        """Rows of any value: of a window in this segment, or from outside."""
+        at = value - 1 - self._first
+        if at < 0:
+            return self._read(value, frames, rows)
+        begin = strip.values[at].window.begin
+        return self._windows[at][:, rows.begin - begin : rows.end - begin]
+
+    def _open(self, at: int, strip: StripRows, frames: LayerFrames) -> torch.Tensor | None:
+        """Memory for the new rows of what a layer makes; the retained rows are put before them."""
+        new = strip.layers[at].out
+        if at + 1 == len(self._layers):
+            return self._output.target(frames.out, new)
+        window = strip.values[at].window
+        _, _, columns, channels = self._schedule.lines[at]
+        shape = (frames.out.length, window.length, columns, channels)
+        values = self._buffer(2 * at + 1, shape)
+        kept = new.begin - window.begin
+        values[:, :kept].copy_(self._lines[at][frames.out.begin : frames.out.end, :kept])
+        self._windows.append(values)
+        return values[:, kept:]
+
+    def _close(self, at: int, strip: StripRows, frames: LayerFrames) -> None:
+        """Saves the rows that the next strip needs."""
+        keep = strip.values[at].keep
+        if keep.length == 0 or at + 1 == len(self._layers):
+            return
+        line = self._lines[at][frames.out.begin : frames.out.end, : keep.length]
+        line.copy_(self._windows[at][:, self._windows[at].shape[1] - keep.length :])
+
+    def _buffer(self, index: int, shape: tuple[int, ...]) -> torch.Tensor:
+        """A piece of the workspace: of layer i the padded input is 2i, its window 2i + 1."""
+        begin = self._schedule.offsets[index] // self._schedule.elem_bytes
+        count = shape[0] * shape[1] * shape[2] * shape[3]
+        return self._workspace[begin : begin + count].view(shape)

@@ -1,0 +1,181 @@
+"""Programs of Wan 2.1 and Qwen-Image VAEs: ComfyUI's `WanVAE` and diffusers' two classes.
+
+All are one structure under two sets of names. Norms are per pixel, attention is per frame, every
+convolution in time is causal, and time layers pass the first frame unchanged, so that whole-clip
+semantics are simple: layer after layer over all frames. The modules themselves walk through the
+clip with caches of two frames, which gives the same values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..stream import LayerKind
+from .program import Builder, Declined, Program, plain
+
+if TYPE_CHECKING:
+    import torch
+
+FAMILY = "Wan 2.1"
+FRAMES_PER_LATENT = 4
+
+
+def accepts(module: torch.nn.Module) -> bool:
+    """Whether `module` is of a class that `program` knows."""
+    home, name = type(module).__module__, type(module).__name__
+    return _is_comfy(home, name) or name in ("AutoencoderKLWan", "AutoencoderKLQwenImage")
+
+
+def program(module: torch.nn.Module, operation: str, *, still: bool) -> Program:
+    """The program of "decode" or "encode"; Declined says why there is none.
+
+    Decode maps latents to raw pixels (unclamped), encode raw pixels to the mean of the latents.
+    """
+    if not accepts(module):
+        raise Declined(f"{type(module).__name__} is not a Wan 2.1 VAE")
+    if module.training:
+        raise Declined("the module is in training mode")
+    comfy = _is_comfy(type(module).__module__, type(module).__name__)
+    if not comfy and getattr(module.config, "is_residual", False):
+        raise Declined("Wan 2.2 5B (residual up and down blocks) is not a known program yet")
+    if not comfy and getattr(module.config, "patch_size", None) not in (None, 1):
+        raise Declined(f"patch_size={module.config.patch_size}: must be None")
+    build = _decode if operation == "decode" else _encode
+    return build(module, _Comfy() if comfy else _Diffusers(), still)
+
+
+def _is_comfy(home: str, name: str) -> bool:
+    return home.endswith("ldm.wan.vae") and name == "WanVAE"
+
+
+def _decode(module: torch.nn.Module, names: _Comfy | _Diffusers, still: bool) -> Program:
+    entry = names.entry(module)
+    builder = Builder(plain(entry, "weight").shape[1], still)
+    builder.conv(entry)
+    half = module.decoder
+    builder.conv(names.first(half))
+    for block in names.middle(half):
+        _block(builder, block, names)
+    for block in names.up(half):
+        _block(builder, block, names)
+    norm, last = names.head(half)
+    builder.conv(last, norm=norm, silu=True)
+    return builder.program(FAMILY, "decode")
+
+
+def _encode(module: torch.nn.Module, names: _Comfy | _Diffusers, still: bool) -> Program:
+    half = module.encoder
+    first = names.first(half)
+    builder = Builder(plain(first, "weight").shape[1], still)
+    builder.conv(first)
+    for block in names.down(half):
+        _block(builder, block, names)
+    for block in names.middle(half):
+        _block(builder, block, names)
+    norm, last = names.head(half)
+    builder.conv(last, norm=norm, silu=True)
+    # The second half of the channels is the log-variance, which nobody reads here.
+    exit_ = names.exit(module)
+    builder.conv(exit_, outputs=plain(exit_, "weight").shape[0] // 2)
+    program = builder.program(FAMILY, "encode")
+    frames = 2 ** sum(one.kind == LayerKind.TIME_DOWN for one in program.shapes)
+    if not still and frames != FRAMES_PER_LATENT:
+        # The modules walk four frames at a time, whatever their layers make of them.
+        raise Declined(f"{frames} frames a latent: must be {FRAMES_PER_LATENT} to encode clips")
+    return program
+
+
+def _block(builder: Builder, block: torch.nn.Module, names: _Comfy | _Diffusers) -> None:
+    kind = type(block).__name__.removeprefix("QwenImage").removeprefix("Wan")
+    if kind == "ResidualBlock":
+        norm1, conv1, norm2, conv2, shortcut = names.residual(block)
+        before = builder.value
+        middle = builder.conv(conv1, norm=norm1, silu=True)
+        added = before if shortcut is None else builder.conv(shortcut, source=before)
+        builder.conv(conv2, source=middle, residual=added, norm=norm2, silu=True)
+    elif kind == "AttentionBlock":
+        builder.attention(block.norm, block.to_qkv, block.proj)
+    elif kind == "Resample":
+        _resample(builder, block)
+    else:
+        raise Declined(f"a block of type {type(block).__name__} is not known")
+
+
+def _resample(builder: Builder, block: torch.nn.Module) -> None:
+    if block.mode not in ("upsample2d", "upsample3d", "downsample2d", "downsample3d"):
+        raise Declined(f"mode={block.mode!r} of a resampling block is not known")
+    if block.mode == "upsample3d":
+        builder.time(block.time_conv, LayerKind.TIME_UP)
+    if block.mode.startswith("upsample"):
+        builder.conv(block.resample[1], up=2)
+    else:
+        builder.conv(block.resample[1], stride=2)
+    if block.mode == "downsample3d":
+        builder.time(block.time_conv, LayerKind.TIME_DOWN)
+
+
+class _Comfy:
+    """Names in `comfy.ldm.wan.vae`."""
+
+    def entry(self, module):
+        return module.conv2
+
+    def exit(self, module):
+        return module.conv1
+
+    def first(self, half):
+        return half.conv1
+
+    def middle(self, half):
+        return list(half.middle)
+
+    def up(self, half):
+        return list(half.upsamples)
+
+    def down(self, half):
+        return list(half.downsamples)
+
+    def head(self, half):
+        return half.head[0], half.head[2]
+
+    def residual(self, block):
+        norm1, _, conv1, norm2, _, _, conv2 = block.residual
+        plain_shortcut = hasattr(block.shortcut, "weight")
+        return norm1, conv1, norm2, conv2, block.shortcut if plain_shortcut else None
+
+
+class _Diffusers:
+    """Names in diffusers' `autoencoder_kl_wan` and `autoencoder_kl_qwenimage`."""
+
+    def entry(self, module):
+        return module.post_quant_conv
+
+    def exit(self, module):
+        return module.quant_conv
+
+    def first(self, half):
+        return half.conv_in
+
+    def middle(self, half):
+        blocks = [half.mid_block.resnets[0]]
+        pairs = zip(half.mid_block.attentions, list(half.mid_block.resnets)[1:], strict=True)
+        for attention, resnet in pairs:
+            blocks += [resnet] if attention is None else [attention, resnet]
+        return blocks
+
+    def up(self, half):
+        blocks = []
+        for level in half.up_blocks:
+            blocks += [*level.resnets, *(level.upsamplers or [])]
+        return blocks
+
+    def down(self, half):
+        return list(half.down_blocks)
+
+    def head(self, half):
+        return half.norm_out, half.conv_out
+
+    def residual(self, block):
+        plain_shortcut = hasattr(block.conv_shortcut, "weight")
+        shortcut = block.conv_shortcut if plain_shortcut else None
+        return block.norm1, block.conv1, block.norm2, block.conv2, shortcut

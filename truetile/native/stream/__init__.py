@@ -1,0 +1,38 @@
+"""Streaming plans in plain Python: what truetile.stream uses where the native core is missing.
+
+The same names, attributes, results and messages as csrc/core/stream. Sizes are (frames, rows,
+columns, channels).
+"""
+
+from ..grid import Span
+from .frames import FramePlan, LayerFrames
+from .layer import AxisRule, LayerKind, StreamLayer, value_sizes
+from .placement import Buffer, Placement, place
+from .plan import Speed, StreamPlan, candidates, choose_plan, cuts
+from .rows import LayerRows, RowPlan, StripRows, ValueRows
+from .schedule import Schedule, Segment, attention_rows
+
+__all__ = [
+    "AxisRule",
+    "Buffer",
+    "FramePlan",
+    "LayerFrames",
+    "LayerKind",
+    "LayerRows",
+    "Placement",
+    "RowPlan",
+    "Schedule",
+    "Segment",
+    "Span",
+    "Speed",
+    "StreamLayer",
+    "StreamPlan",
+    "StripRows",
+    "ValueRows",
+    "attention_rows",
+    "candidates",
+    "choose_plan",
+    "cuts",
+    "place",
+    "value_sizes",
+]

@@ -1,0 +1,141 @@
+"""Geometry of a program's layers: what each reads and makes, without any weight.
+
+Twin of csrc/core/stream/layer.hpp. A program is a list of layers. Value 0 is its input, value i + 1
+what layer i makes; a layer reads an earlier value and may add another one (its residual).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..grid import require, require_range
+
+MAX_LAYERS = 512
+MAX_EDGE = 1 << 24
+MAX_ELEMENTS = 1 << 42  # of one value
+
+Size = tuple[int, int, int, int]  # frames, rows, columns, channels
+
+
+class LayerKind(enum.IntEnum):
+    """What a layer does beyond its spatial geometry.
+
+    TIME_UP and TIME_DOWN double and halve the frames behind the first one, which passes unchanged.
+    """
+
+    CONV = 0
+    ATTENTION = 1  # over a whole frame
+    TIME_UP = 2
+    TIME_DOWN = 3
+
+
+@dataclass(frozen=True)
+class AxisRule:
+    """A convolution along rows or columns: nearest upsampling by `up`, zeros around, kernel."""
+
+    kernel: int = 1
+    stride: int = 1
+    before: int = 0
+    after: int = 0
+    up: int = 1
+
+    def size(self, n: int) -> int:
+        """Outputs of `n` inputs."""
+        room = n * self.up + self.before + self.after - self.kernel
+        return room // self.stride + 1 if room >= 0 else 0
+
+    def begin(self, out: int, n: int) -> int:
+        """The first of `n` inputs that output `out` or a later one reads; n when there is none."""
+        if out >= self.size(n):
+            return n
+        return min(n, max(0, out * self.stride - self.before) // self.up)
+
+    def end(self, out: int, n: int) -> int:
+        """How many of `n` inputs outputs [0, out) need; all of them for the last output."""
+        if out <= 0:
+            return 0
+        if out >= self.size(n):
+            return n
+        last = max(0, (out - 1) * self.stride - self.before + self.kernel)
+        return min(n, -(-last // self.up))
+
+
+@dataclass(frozen=True)
+class StreamLayer:
+    """One layer. `padded`: its input is first written, normalised, into a buffer with zeros around.
+
+    `kernel_t`: frames a causal convolution sees, the last of them its own.
+    """
+
+    kind: LayerKind
+    source: int
+    in_channels: int
+    out_channels: int
+    residual: int = -1
+    kernel_t: int = 1
+    rows: AxisRule = field(default_factory=AxisRule)
+    columns: AxisRule = field(default_factory=AxisRule)
+    padded: bool = True
+
+    @property
+    def cached_frames(self) -> int:
+        """Frames before a chunk that its convolution reads."""
+        if self.kind == LayerKind.TIME_UP:
+            return 2
+        return 1 if self.kind == LayerKind.TIME_DOWN else self.kernel_t - 1
+
+    def frames(self, n: int) -> int:
+        """Frames complete when `n` input frames are."""
+        if self.kind == LayerKind.TIME_UP:
+            return 2 * n - 1 if n else 0
+        if self.kind == LayerKind.TIME_DOWN:
+            return (n + 1) // 2
+        return n
+
+
+def value_sizes(layers: Sequence[StreamLayer], clip: Size) -> list[Size]:
+    """Sizes of all values for an input of size `clip`; InvalidArgument names a layer that is off.
+
+    An axis rule that would leave nothing, a source that does not exist yet, channels that do not
+    match and residuals of another size are errors.
+    """
+    require_range("layers", len(layers), 1, MAX_LAYERS)
+    _check_size(clip, -1)
+    sizes = [clip]
+    for index, layer in enumerate(layers):
+        require_range("source", layer.source, 0, index, f" (layer {index})")
+        require_range("residual", layer.residual, -1, index, f" (layer {index})")
+        require_range("kernel_t", layer.kernel_t, 1, 8, f" (layer {index})")
+        _check_rule(layer.rows, index)
+        _check_rule(layer.columns, index)
+        t, h, w, c = sizes[layer.source]
+        require_range("in_channels", layer.in_channels, c, c, f" (layer {index})")
+        require_range("out_channels", layer.out_channels, 1, MAX_EDGE, f" (layer {index})")
+        size = (layer.frames(t), layer.rows.size(h), layer.columns.size(w), layer.out_channels)
+        _check_size(size, index)
+        if layer.residual >= 0 and sizes[layer.residual] != size:
+            where = f"a value of the layer's size (layer {index})"
+            require(False, "residual", layer.residual, where)
+        if layer.kind == LayerKind.ATTENTION and size != sizes[layer.source]:
+            require(False, "out_channels", c, f"such that attention keeps its size (layer {index})")
+        sizes.append(size)
+    return sizes
+
+
+def _check_size(size: Size, index: int) -> None:
+    where = f" (layer {index})" if index >= 0 else " (input)"
+    for name, edge in zip(("frames", "rows", "columns", "channels"), size, strict=True):
+        require_range(name, edge, 1, MAX_EDGE, where)
+    elements = size[0] * size[1] * float(size[2] * size[3])
+    require(elements <= MAX_ELEMENTS, "size", f"{elements:g}", f"at most 2^42 elements{where}")
+
+
+def _check_rule(rule: AxisRule, index: int) -> None:
+    where = f" (layer {index})"
+    require_range("kernel", rule.kernel, 1, 16, where)
+    require_range("stride", rule.stride, 1, 4, where)
+    require_range("before", rule.before, 0, rule.kernel - 1, where)
+    require_range("after", rule.after, 0, rule.kernel - 1, where)
+    require_range("up", rule.up, 1, 4, where)

@@ -1,0 +1,202 @@
+"""The fastest way through a program within a budget; twin of csrc/core/stream/plan.hpp.
+
+A plan is a list of segments with whole values (stores) between them. Low resolutions run whole,
+because attention needs whole frames and short strips starve a GPU; the rest runs in strips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...errors import BudgetError
+from ..cost import format_bytes
+from ..grid import require, require_range
+from .layer import LayerKind, Size, StreamLayer, value_sizes
+from .placement import round_up
+from .schedule import BLOCK, Schedule, Segment, layer_macs
+
+_CHUNKS = (0, 16, 8, 4, 3, 2, 1)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A rough machine: multiply-adds and bytes a second, seconds a layer call, lost rows a call.
+
+    A convolution of `rows` rows takes as long as `rows + lost_rows` at the full rate.
+    """
+
+    macs: float = 2e14
+    bytes: float = 2e12
+    call: float = 3e-5
+    lost_rows: float = 3.75
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """Segments in order, the peak of device memory with all stores, and the predicted time."""
+
+    segments: tuple[Segment, ...]
+    bytes: int
+    seconds: float
+
+    def describe(self) -> str:
+        """`layers 0-12 whole; layers 13-37 in strips of 64 rows, chunks of 3`."""
+        parts = []
+        for one in self.segments:
+            rows = f"in strips of {one.rows} rows" if one.rows else "whole"
+            chunk = f", chunks of {one.chunk}" if one.chunk else ""
+            parts.append(f"layers {one.first}-{one.last - 1} {rows}{chunk}")
+        return "; ".join(parts)
+
+
+def store_bytes(size: Size, elem_bytes: int) -> int:
+    """A whole value between two segments."""
+    t, h, w, c = size
+    return round_up(t * h * w * c * elem_bytes, BLOCK)
+
+
+def segment_seconds(schedule: Schedule, speed: Speed) -> float:
+    """Predicted time of a segment: tensor work, its loss in short strips, traffic and launches."""
+    total = 0.0
+    for at, layer in enumerate(schedule.layers):
+        t, h, w, c = schedule.made(at)
+        calls = schedule.calls[at]
+        macs = float(layer_macs(layer, h * w)) * float(t * w) * float(c)
+        total += macs * (h + speed.lost_rows * calls) / speed.macs
+        # Read, written padded, read by the convolution, its result written and read.
+        elements = float(t * w) * float(max(c, layer.in_channels)) * h
+        total += 5.0 * elements * schedule.elem_bytes / speed.bytes
+        total += float(calls) * schedule.chunk_count * speed.call
+    return total
+
+
+def cuts(layers: Sequence[StreamLayer], clip: Size) -> list[int]:
+    """Where a program may be cut into a whole part and a streamed one.
+
+    Layers [0, c) run whole where a program makes more rows than it reads, layers [c, end) where it
+    makes fewer. Only one value may cross, attention stays in the whole part, and c lies next to the
+    attention or to a change of resolution. 0 stands for a program without attention, streamed
+    from end to end. Without any cut the program runs whole.
+    """
+    sizes = value_sizes(layers, clip)
+    count = len(layers)
+    clean = [True] * (count + 1)
+    for index, layer in enumerate(layers):
+        for value in (layer.source, layer.residual):
+            for cut in range(value + 1, index + 1 if value >= 0 else 0):
+                clean[cut] = False
+    attention = [i for i, one in enumerate(layers) if one.kind == LayerKind.ATTENTION]
+    decoding = sizes[-1][1] >= sizes[0][1]
+    found = [] if attention else [0]
+    low = attention[-1] + 1 if attention and decoding else 1
+    high = attention[0] if attention and not decoding else count - 1
+    allowed = [cut for cut in range(low, high + 1) if clean[cut]]
+    for cut in allowed:
+        edge = cut == allowed[0 if decoding else -1]
+        if edge or _resamples(layers, cut, decoding):
+            found.append(cut)
+    return found
+
+
+def _resamples(layers: Sequence[StreamLayer], cut: int, decoding: bool) -> bool:
+    """Whether the streamed side begins to change size right at the cut."""
+    near = layers[cut] if decoding else layers[cut - 1]
+    if near.kind in (LayerKind.TIME_UP, LayerKind.TIME_DOWN):
+        return True
+    other = cut - 1 if decoding else cut
+    # A time layer stands before its upsampling and behind its downsampling: cut on its far side.
+    if 0 <= other < len(layers) and layers[other].kind in (
+        LayerKind.TIME_UP,
+        LayerKind.TIME_DOWN,
+    ):
+        return False
+    return near.rows.up > 1 or near.rows.stride > 1
+
+
+def candidates(
+    layers: Sequence[StreamLayer], clip: Size, elem_bytes: int, speed: Speed | None = None
+) -> list[StreamPlan]:
+    """All plans worth choosing from, fastest first; of equal ones the smaller first."""
+    speed = speed or Speed()
+    sizes = value_sizes(layers, clip)
+    decoding = sizes[-1][1] >= sizes[0][1]
+    count = len(layers)
+    plans = []
+    found = cuts(layers, clip)
+    if not found:
+        whole = _options(layers, clip, (0, count), elem_bytes, speed, False)
+        plans += [StreamPlan((one[0],), one[1], one[2]) for one in whole]
+    for cut in found:
+        store = store_bytes(sizes[cut], elem_bytes) if cut else 0
+        at = cut if decoding else 0
+        streamed = _options(
+            layers, clip, (at, count if decoding or cut == 0 else cut), elem_bytes, speed, True
+        )
+        if cut == 0:
+            plans += [StreamPlan((one[0],), one[1], one[2]) for one in streamed]
+            continue
+        span = (0, cut) if decoding else (cut, count)
+        whole = _options(layers, clip, span, elem_bytes, speed, False)
+        for one in streamed:
+            # The whole part fits under the streamed one where it can, else it is the smallest.
+            under = [w for w in whole if w[1] <= one[1]] or [min(whole, key=lambda w: w[1])]
+            other = min(under, key=lambda w: w[2])
+            pair = (other[0], one[0]) if decoding else (one[0], other[0])
+            peak = store + max(one[1], other[1])
+            plans.append(StreamPlan(pair, peak, one[2] + other[2]))
+    plans.sort(key=lambda plan: (plan.seconds, plan.bytes))
+    return _front(plans)
+
+
+def _front(plans: Sequence[StreamPlan]) -> list[StreamPlan]:
+    """Of plans sorted by time those that need less memory than every faster one."""
+    front: list[StreamPlan] = []
+    for plan in plans:
+        if not front or plan.bytes < front[-1].bytes:
+            front.append(plan)
+    return front
+
+
+def _options(layers, clip, span, elem_bytes, speed, strips) -> list[tuple[Segment, int, float]]:
+    """(segment, bytes, seconds) of layers in `span` for each strip height and chunk."""
+    sizes = value_sizes(layers, clip)
+    read, made = sizes[layers[span[0]].source], sizes[span[1]]
+    found = []
+    heights = [0]
+    if strips:
+        unit = max(1, made[1] // read[1])
+        while unit < made[1]:
+            heights.append(unit)
+            unit *= 2
+    for rows in heights:
+        for chunk in _CHUNKS:
+            if chunk and chunk >= read[0]:
+                continue
+            segment = Segment(*span, rows, chunk)
+            schedule = Schedule(layers, clip, segment, elem_bytes)
+            found.append((segment, schedule.peak_bytes, segment_seconds(schedule, speed)))
+    return found
+
+
+def choose_plan(
+    layers: Sequence[StreamLayer],
+    clip: Size,
+    elem_bytes: int,
+    budget: int,
+    slack: float = 1.0,
+    speed: Speed | None = None,
+) -> StreamPlan:
+    """The smallest plan within `budget` bytes that is about as fast as any of those.
+
+    It takes no longer than `slack` times the fastest. BudgetError lists what each plan needs.
+    """
+    require_range("budget", budget, 1, 1 << 60)
+    require(slack >= 1.0, "slack", f"{slack:g}", "at least 1")
+    plans = candidates(layers, clip, elem_bytes, speed)
+    fitting = [plan for plan in plans if plan.bytes <= budget]
+    if fitting:
+        return [plan for plan in fitting if plan.seconds <= slack * fitting[0].seconds][-1]
+    listed = "; ".join(f"{plan.describe()}: {format_bytes(plan.bytes)}" for plan in plans)
+    least = min(plan.bytes for plan in plans)
+    raise BudgetError(f"budget={budget}: must be at least {least} bytes; the plans need: {listed}")

@@ -1,0 +1,186 @@
+"""Which rows each layer makes and each value keeps, strip by strip.
+
+Twin of csrc/core/stream/rows.hpp. The strips are those of the last layer's output. Pulling their
+ends backwards through the layers gives each layer's frontier: how many of its rows are complete
+after a strip. A strip makes the rows between two frontiers, so that no row is made twice; a value
+keeps what a reader still needs of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..grid import Span, require, require_range
+from .layer import StreamLayer
+
+
+@dataclass(frozen=True)
+class LayerRows:
+    """One layer in one strip.
+
+    `out` of its own rows; `read` of its source's. `skip` of the upsampled read rows lie before the
+    first one needed; `top` and `bottom` rows of zeros stand around; `padded` is their total height.
+    """
+
+    out: Span
+    read: Span
+    skip: int
+    top: int
+    bottom: int
+    padded: int
+
+
+@dataclass(frozen=True)
+class ValueRows:
+    """What a layer made: `window` on hand in the strip, `keep` of it for the next strip."""
+
+    window: Span
+    keep: Span
+
+
+@dataclass(frozen=True)
+class StripRows:
+    """One strip of a segment; entry i belongs to layer `first + i` and to what it makes."""
+
+    layers: tuple[LayerRows, ...]
+    values: tuple[ValueRows, ...]
+
+
+class RowPlan:
+    """Strips of `height` rows of the output of layers [first, last); 0 makes it one strip.
+
+    `heights` are the rows of all values. The output begins at row `begin`: what came before was
+    finished by another plan, and the rows around it are made again.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[StreamLayer],
+        first: int,
+        last: int,
+        heights: Sequence[int],
+        height: int,
+        begin: int = 0,
+    ) -> None:
+        require_range("last", last, 1, len(layers))
+        require_range("first", first, 0, last - 1)
+        total = heights[last]
+        require_range("rows", height, 0, 1 << 24)
+        require_range("begin", begin, 0, total - 1)
+        self._layers, self._first, self._last, self._heights = layers, first, last, heights
+        self._begin, self._step = begin, height or total
+        self.count = -(-(total - begin) // self._step)
+        self._starts = self._pull(begin, _begin)
+        for index in range(first, last - 1):
+            read = any(index + 1 in (one.source, one.residual) for one in layers[index + 1 : last])
+            require(read, "last", last, f"such that layer {index} is read before it")
+
+    def strip(self, index: int) -> StripRows:
+        """Strip `index` of `count`."""
+        before = self._frontiers(index - 1)
+        after = self._frontiers(index)
+        kept = self._keep_from(before) if index else self._starts
+        keep = self._keep_from(after)
+        rows, values = [], []
+        for at, layer in enumerate(self._layers[self._first : self._last]):
+            rows.append(self._layer_rows(layer, Span(before[at], after[at])))
+            values.append(
+                ValueRows(
+                    Span(min(kept[at], before[at]), after[at]),
+                    Span(min(keep[at], after[at]), after[at]),
+                )
+            )
+        return StripRows(tuple(rows), tuple(values))
+
+    def _frontiers(self, strip: int) -> list[int]:
+        """Rows of each layer that are complete after a strip."""
+        if strip < 0:
+            return self._starts
+        end = min(self._begin + (strip + 1) * self._step, self._heights[self._last])
+        return self._pull(end, _end)
+
+    def _pull(self, end: int, edge) -> list[int]:
+        """An edge of the output's rows, carried back to every layer."""
+        lowest = edge is _begin
+        found = [self._heights[i] if lowest else 0 for i in range(self._first + 1, self._last + 1)]
+        found[-1] = end
+        for at in range(len(found) - 1, -1, -1):
+            layer = self._layers[self._first + at]
+            for value, row in self._reads(layer, found[at], edge):
+                found[value] = min(found[value], row) if lowest else max(found[value], row)
+        return found
+
+    def _keep_from(self, frontiers: Sequence[int]) -> list[int]:
+        """First row of each value that a layer will still read after these frontiers."""
+        found = [self._heights[i] for i in range(self._first + 1, self._last + 1)]
+        found[-1] = frontiers[-1]
+        for at, layer in enumerate(self._layers[self._first : self._last]):
+            for value, row in self._reads(layer, frontiers[at], _begin):
+                found[value] = min(found[value], row)
+        return found
+
+    def _reads(self, layer: StreamLayer, out: int, edge):
+        """(value, row) of what a layer reads inside the segment, values counted from `first`."""
+        source, residual = layer.source - 1 - self._first, layer.residual - 1 - self._first
+        if source >= 0:
+            yield source, edge(layer, out, self._heights[layer.source])
+        if residual >= 0:
+            yield residual, out
+
+    def _layer_rows(self, layer: StreamLayer, out: Span) -> LayerRows:
+        n = self._heights[layer.source]
+        rule = layer.rows
+        if out.length == 0:
+            at = rule.begin(out.begin, n)
+            return LayerRows(out, Span(at, at), 0, 0, 0, 0)
+        low = out.begin * rule.stride - rule.before
+        high = (out.end - 1) * rule.stride - rule.before + rule.kernel
+        inside = Span(max(0, low), min(n * rule.up, high))
+        read = Span(inside.begin // rule.up, -(-inside.end // rule.up))
+        return LayerRows(
+            out,
+            read,
+            skip=inside.begin - read.begin * rule.up,
+            top=inside.begin - low,
+            bottom=high - inside.end,
+            padded=high - low,
+        )
+
+
+def _begin(layer: StreamLayer, out: int, n: int) -> int:
+    return layer.rows.begin(out, n)
+
+
+def _end(layer: StreamLayer, out: int, n: int) -> int:
+    return layer.rows.end(out, n)
+
+
+@dataclass(frozen=True)
+class RowLimits:
+    """The most rows in a strip: `out`, `read`, `padded` of layers, `window`, `keep` of values.
+
+    `calls`: in how many strips a layer makes rows at all.
+    """
+
+    out: tuple[int, ...]
+    read: tuple[int, ...]
+    padded: tuple[int, ...]
+    window: tuple[int, ...]
+    keep: tuple[int, ...]
+    calls: tuple[int, ...]
+
+
+def row_limits(plan: RowPlan) -> RowLimits:
+    """The maxima over all strips of a plan."""
+    strips = [plan.strip(index) for index in range(plan.count)]
+    layers = list(zip(*(strip.layers for strip in strips), strict=True))
+    values = list(zip(*(strip.values for strip in strips), strict=True))
+    return RowLimits(
+        out=tuple(max(one.out.length for one in layer) for layer in layers),
+        read=tuple(max(one.read.length for one in layer) for layer in layers),
+        padded=tuple(max(one.padded for one in layer) for layer in layers),
+        window=tuple(max(one.window.length for one in value) for value in values),
+        keep=tuple(max(one.keep.length for one in value) for value in values),
+        calls=tuple(sum(one.out.length > 0 for one in layer) for layer in layers),
+    )

@@ -1,0 +1,197 @@
+"""One segment of a program as strips of rows and chunks of frames, with its memory to the byte.
+
+Twin of csrc/core/stream/schedule.hpp. Order of work: strips outside, chunks inside, layers
+innermost. What lives how long:
+
+- a *window* (one value in one strip and chunk): from its layer to its last reader; in the workspace
+- a *padded* input of a convolution: while that layer runs; in the workspace
+- a *line* buffer (the rows a value keeps, all frames of the clip): the whole segment
+- *cached frames* of a causal convolution (its padded rows of one strip): the whole segment
+- *call* bytes: what torch allocates within one layer (a convolution's result, attention's scores)
+- a *store* (a whole value between two segments): see plan.py
+
+Every strip meets every chunk, so that the largest rows and the largest frames meet too, and the
+offsets of the workspace are the same in all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..grid import require, require_range
+from .frames import FramePlan, LayerFrames, frame_limits
+from .layer import LayerKind, Size, StreamLayer, value_sizes
+from .placement import Buffer, place, round_up
+from .rows import RowPlan, StripRows, row_limits
+
+BLOCK = 512  # torch's CUDA allocator hands out multiples of so many bytes
+_FP32_BYTES = 4
+_SCORES = 1 << 26  # elements of one block of attention scores
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Layers [first, last) in strips of `rows` output rows and chunks of `chunk`; 0 is whole."""
+
+    first: int
+    last: int
+    rows: int = 0
+    chunk: int = 0
+
+
+def attention_rows(tokens: int) -> int:
+    """How many of `tokens` queries are scored at once."""
+    return max(1, min(tokens, _SCORES // tokens))
+
+
+def layer_macs(layer: StreamLayer, tokens: int) -> int:
+    """Multiply-adds for one element of a layer's output; `tokens` of a frame for attention."""
+    if layer.kind == LayerKind.ATTENTION:
+        return 4 * layer.in_channels + 2 * tokens
+    taps = layer.kernel_t if layer.kind == LayerKind.CONV else 3
+    return taps * layer.rows.kernel * layer.columns.kernel * layer.in_channels
+
+
+class Schedule:
+    """A segment of `layers` over an input of size `clip`, in elements of `elem_bytes`.
+
+    `begin`: the first output row to make. Attention needs whole frames: `rows` must be 0 there.
+
+    Attributes:
+        sizes: of all values of the program.
+        strip_count, chunk_count: how often the layers run.
+        lines: [frames, rows, columns, channels] of the line buffer of what each layer makes.
+        caches: the same of each layer's cached frames, as they lie in its padded input.
+        offsets: of each layer's padded input and of the window of what it makes, in turn.
+        workspace_bytes, line_bytes, cache_bytes, call_bytes: see above.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[StreamLayer],
+        clip: Size,
+        segment: Segment,
+        elem_bytes: int,
+        begin: int = 0,
+    ) -> None:
+        require_range("elem_bytes", elem_bytes, 1, 8)
+        self.segment, self.elem_bytes = segment, elem_bytes
+        self.sizes = value_sizes(layers, clip)
+        heights = [size[1] for size in self.sizes]
+        self._row_plan = RowPlan(layers, segment.first, segment.last, heights, segment.rows, begin)
+        frames = self.sizes[layers[segment.first].source][0]
+        self._frame_plan = FramePlan(layers, segment.first, segment.last, frames, segment.chunk)
+        self.strip_count, self.chunk_count = self._row_plan.count, self._frame_plan.count
+        self.layers = tuple(layers[segment.first : segment.last])
+        for at, layer in enumerate(self.layers):
+            whole = layer.kind != LayerKind.ATTENTION or self.strip_count == 1
+            where = f" (attention in layer {segment.first + at})"
+            require(whole, "rows", segment.rows, f"0{where}")
+        self._rows, self._frames = row_limits(self._row_plan), frame_limits(self._frame_plan)
+        self._measure()
+
+    def strip(self, index: int) -> StripRows:
+        """The rows of strip `index` of `strip_count`."""
+        return self._row_plan.strip(index)
+
+    def chunk(self, index: int) -> tuple[LayerFrames, ...]:
+        """The frames of chunk `index` of `chunk_count`, layer by layer."""
+        return self._frame_plan.chunk(index)
+
+    @property
+    def peak_bytes(self) -> int:
+        """Everything of this segment but the stores it reads and writes."""
+        workspace = round_up(self.workspace_bytes, BLOCK)
+        return self.line_bytes + self.cache_bytes + workspace + self.call_bytes
+
+    @property
+    def calls(self) -> tuple[int, ...]:
+        """In how many strips each layer makes rows."""
+        return self._rows.calls
+
+    def strip_macs(self, index: int) -> float:
+        """Multiply-adds of one strip over all chunks."""
+        strip = self.strip(index)
+        total = 0.0
+        for at, layer in enumerate(self.layers):
+            t, h, w, c = self.made(at)
+            total += float(layer_macs(layer, h * w)) * (t * w * c) * strip.layers[at].out.length
+        return total
+
+    def made(self, at: int) -> Size:
+        """Size of what layer `first + at` makes."""
+        return self.sizes[self.segment.first + at + 1]
+
+    def _measure(self) -> None:
+        own = range(len(self.layers))
+        self.lines = [(self.made(i)[0], self._rows.keep[i], *self.made(i)[2:]) for i in own]
+        self.caches = [self._cache(i) for i in own]
+        placed = place(self._buffers())
+        self.offsets, self.workspace_bytes = placed.offsets, placed.bytes
+        self.line_bytes = sum(self._blocks(shape) for shape in self.lines)
+        self.cache_bytes = sum(self._blocks(shape) for shape in self.caches)
+        self.call_bytes = max(map(self._call, own))
+
+    def _cache(self, at: int) -> Size:
+        frames = self.layers[at].cached_frames if self.chunk_count > 1 else 0
+        return frames, *self._padded(at)[1:]
+
+    def _padded(self, at: int) -> Size:
+        """The largest padded input of layer `first + at`: cached frames, then those of a chunk."""
+        layer, count = self.layers[at], self._frames.convolved[at]
+        rule = layer.columns
+        columns = (self.made(at)[2] - 1) * rule.stride + rule.kernel
+        count += layer.cached_frames if count else 0
+        return count, self._rows.padded[at], columns, layer.in_channels
+
+    def _buffers(self) -> list[Buffer]:
+        """What shares the workspace, in the order of `offsets`; a layer takes three moments.
+
+        First its padded input is filled, then it is convolved, then its window is written.
+        """
+        last = [3 * at + 2 for at in range(len(self.layers))]
+        for at, layer in enumerate(self.layers):
+            # Attention adds its input to its output; time layers copy their first frame over.
+            read = 3 * at + (0 if layer.kind == LayerKind.CONV else 2)
+            if not layer.padded:
+                read = max(read, 3 * at + 1)
+            for value, moment in ((layer.source, read), (layer.residual, 3 * at + 2)):
+                index = value - 1 - self.segment.first
+                if index >= 0:
+                    last[index] = max(last[index], moment)
+        buffers = []
+        for at, layer in enumerate(self.layers):
+            padded = self._bytes(self._padded(at)) if layer.padded else 0
+            _, _, columns, channels = self.made(at)
+            # The segment's own output goes to its store or to the host.
+            rows = self._rows.window[at] if at + 1 < len(self.layers) else 0
+            window = self._bytes((self._frames.out[at], rows, columns, channels))
+            buffers.append(Buffer(padded, 3 * at, 3 * at + 1))
+            buffers.append(Buffer(window, 3 * at + 2, last[at]))
+        return buffers
+
+    def _call(self, at: int) -> int:
+        """Bytes that torch allocates while layer `first + at` runs."""
+        layer = self.layers[at]
+        _, h, w, c = self.made(at)
+        if layer.kind == LayerKind.ATTENTION:
+            tokens = h * w
+            scores = attention_rows(tokens) * tokens
+            total = (5 * tokens * c + scores) * self.elem_bytes + scores * _FP32_BYTES
+            return round_up(total, BLOCK)
+        frames = self._frames.convolved[at]
+        made = {LayerKind.TIME_UP: 2 * frames, LayerKind.TIME_DOWN: frames // 2}
+        result = (made.get(layer.kind, frames), self._rows.out[at], w, c)
+        # Unpadded convolutions may copy what they read; the clip itself is fetched from the host.
+        columns = self.sizes[layer.source][2]
+        read = (self._frames.read[at], self._rows.read[at], columns, layer.in_channels)
+        copies = (not layer.padded) + (layer.source == 0)
+        return self._blocks(result) + copies * self._blocks(read)
+
+    def _bytes(self, shape: Size) -> int:
+        t, h, w, c = shape
+        return t * h * w * c * self.elem_bytes
+
+    def _blocks(self, shape: Size) -> int:
+        return round_up(self._bytes(shape), BLOCK)

@@ -1,0 +1,60 @@
+"""Streaming plans of the exact engine; see truetile/native/stream.
+
+The C++ core where it is found, else the Python twin of the same names; BACKEND says which.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .native import locate
+from .plan import Span, _core
+
+__all__ = [
+    "BACKEND",
+    "AxisRule",
+    "LayerFrames",
+    "LayerKind",
+    "LayerRows",
+    "Schedule",
+    "Segment",
+    "Span",
+    "Speed",
+    "StreamLayer",
+    "StreamPlan",
+    "StripRows",
+    "ValueRows",
+    "attention_rows",
+    "candidates",
+    "choose_plan",
+    "cuts",
+    "value_sizes",
+]
+
+_NAMES = [name for name in __all__ if name not in ("BACKEND", "Span")]
+_native = _core if _core is not None and all(hasattr(_core, name) for name in _NAMES) else None
+if _core is not None and _native is None:
+    locate.refuse(locate.CORE, f"{_core.__file__} has no streaming plans: build it again")
+BACKEND = "python" if _native is None else "native"
+
+if TYPE_CHECKING or _native is None:
+    from .native.stream import (
+        AxisRule,
+        LayerFrames,
+        LayerKind,
+        LayerRows,
+        Schedule,
+        Segment,
+        Speed,
+        StreamLayer,
+        StreamPlan,
+        StripRows,
+        ValueRows,
+        attention_rows,
+        candidates,
+        choose_plan,
+        cuts,
+        value_sizes,
+    )
+else:
+    globals().update({name: getattr(_native, name) for name in _NAMES})
