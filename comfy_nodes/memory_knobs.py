@@ -16,10 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ..truetile.memory import allocator
+
 log = logging.getLogger("truetile")
 _POLL_SECONDS = 0.5
 _lock = threading.RLock()
-_undo: list[Callable[[], None]] = []  # of the phase that is open now
+_undo: list[Callable[[], object]] = []  # of the phase that is open now
 
 
 @contextmanager
@@ -36,6 +38,18 @@ def keep_free_for_phase(count: int, prompt_id: str | None) -> list[str]:
     """Raises the headroom until `end_phase`, or until the prompt has ended. Gives words."""
     end_phase()
     undo, words = _raise(count)
+    _until_phase_ends(undo, prompt_id)
+    return words
+
+
+def reserve_for_phase(count: int, prompt_id: str | None) -> list[str]:
+    """Makes TrueTile's plans keep `count` bytes free, for as long as `keep_free_for_phase`."""
+    before = allocator.set_reserve(count)
+    _until_phase_ends([lambda: allocator.set_reserve(before)], prompt_id)
+    return [f"TrueTile's plans keep {_gib(count)} free in this phase"]
+
+
+def _until_phase_ends(undo: list[Callable[[], object]], prompt_id: str | None) -> None:
     with _lock:
         _undo.extend(undo)
     if undo and prompt_id is not None:
@@ -43,7 +57,6 @@ def keep_free_for_phase(count: int, prompt_id: str | None) -> list[str]:
             target=_watch, args=(prompt_id,), name="truetile-headroom", daemon=True
         )
         watch.start()
-    return words
 
 
 def end_phase() -> None:
@@ -74,8 +87,8 @@ def dynamic() -> bool:
     return bool(getattr(memory_management, "aimdo_enabled", False))
 
 
-def _raise(count: int) -> tuple[list[Callable[[], None]], list[str]]:
-    undo: list[Callable[[], None]] = []
+def _raise(count: int) -> tuple[list[Callable[[], object]], list[str]]:
+    undo: list[Callable[[], object]] = []
     words: list[str] = []
     from comfy import model_management as mm
 
@@ -137,7 +150,7 @@ def _runs(prompt_id: str) -> bool:
     return any(item[1] == prompt_id for item in list(running.values()))
 
 
-def _run(undo: list[Callable[[], None]]) -> None:
+def _run(undo: list[Callable[[], object]]) -> None:
     for step in reversed(undo):
         try:
             step()

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..truetile import memory
-from ..truetile.memory import allocator
+from ..truetile.memory import allocator, page, private
 from ..truetile.memory.core import Account
 from ..truetile.memory.growth import GrowthWatcher
 from ..truetile.memory.repair import repair
@@ -40,6 +40,8 @@ class Checkpoint:
     must_be_free_gib: float = 0.0
     on_violation: str = "warn"
     clear_torch_cache: bool = True
+    reserve_gib: float = 0.0
+    private_modules: str = ""
 
 
 def setup() -> None:
@@ -65,9 +67,10 @@ def checkpoint(settings: Checkpoint, through: Any, models: Iterable[Any]) -> tup
         lines.append(memory.phase_text(ended))
     if settings.action == "repair":
         lines.append(_repair(settings, monitor))
-    request = _request(settings, through, list(models))
+    request, missing = _request(settings, through, list(models))
     outcome = memory.offload(device, request)
     lines.append(memory.outcome_text(outcome))
+    lines += [f"private module {name!r}: none is alive" for name in missing]
     if grown := _growing(settings.phase, device, outcome):
         lines.append(grown)
     if "allocator" not in _told:
@@ -76,6 +79,8 @@ def checkpoint(settings: Checkpoint, through: Any, models: Iterable[Any]) -> tup
     if settings.must_be_free_gib > 0 and settings.action.startswith("offload"):
         count = int(settings.must_be_free_gib * GIB)
         lines += memory_knobs.keep_free_for_phase(count, _prompt_id())
+    if settings.reserve_gib > 0:
+        lines += memory_knobs.reserve_for_phase(int(settings.reserve_gib * GIB), _prompt_id())
     text = "\n".join(lines)
     data = memory.outcome_data(outcome) | {"action": settings.action, "prompt": _prompt_id()}
     monitor.record("checkpoint", settings.phase, data)
@@ -126,8 +131,12 @@ def report(name: str, clear: bool) -> tuple[str, str, list[Path]]:
     held = memory.holdings(device)
     lines = [monitor.text(), memory.account_text(memory.take_account(device, held, where=True))]
     text = "\n".join(line for line in lines if line)
+    if line := page.sparkline(monitor.timeline()):
+        text = f"{line}\n{text}"
     data = monitor.to_json()
-    files = _write(name, {"json": data, "csv": monitor.to_csv(), "txt": text + "\n"})
+    contents = {"json": data, "csv": monitor.to_csv(), "txt": text + "\n"}
+    contents["html"] = page.html(monitor.timeline(), text)
+    files = _write(name, contents)
     if clear:
         monitor.clear()
     if ended:
@@ -143,20 +152,32 @@ def probe(largest_block: bool) -> tuple[memory.FreeMemory, str]:
     return found, json.dumps(data, indent=1)
 
 
-def _request(settings: Checkpoint, through: Any, models: list[Any]) -> memory.Request:
+def _request(
+    settings: Checkpoint, through: Any, models: list[Any]
+) -> tuple[memory.Request, list[str]]:
+    """What the core is asked for, and the names of private modules that no module has."""
     action, keys = "none", ()
     if settings.action == "offload":
         action = "all"
     elif settings.action == "offload all but connected models":
         action, keys = "all_but", memory_models.keys_of([*models, *_things(through)])
-    return memory.Request(
+    modules, missing = _private(settings) if action != "none" else ([], [])
+    request = memory.Request(
         action=action,
         models=keys,
         may_stay=int(settings.may_stay_gib * GIB) or None,
         must_be_free=int(settings.must_be_free_gib * GIB) or None,
         clear_cache=settings.clear_torch_cache and settings.action != "observe",
         own_tensors=tuple(_tensors([through, *models])),
+        private=tuple(modules),
     )
+    return request, missing
+
+
+def _private(settings: Checkpoint) -> tuple[list[torch.nn.Module], list[str]]:
+    names = private.names_in(settings.private_modules)
+    held = memory.holdings(memory.monitor().device, scan=False)
+    return private.find(names, [model.key for model in held.models])
 
 
 def _violated(settings: Checkpoint, outcome: memory.Outcome) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 from comfy_api.latest import io
@@ -72,6 +73,19 @@ class MemoryCheckpoint(io.ComfyNode):
                 io.Model.Input("model", optional=True, tooltip="A model that may stay."),
                 io.Clip.Input("clip", optional=True, tooltip="A text encoder that may stay."),
                 io.Vae.Input("vae", optional=True, tooltip="A VAE that may stay."),
+                _gib(
+                    "reserve_gib",
+                    "What TrueTile's own plans leave free until the next checkpoint or the end "
+                    "of the prompt, in GiB. 0: only what TRUETILE_RESERVE_GIB says.",
+                    **_advanced(io.Float.Input),
+                ),
+                io.String.Input(
+                    "private_modules",
+                    default="",
+                    tooltip="Models that custom nodes keep for themselves, by the class name that "
+                    "a report gives, separated by commas. An offload moves them to main memory.",
+                    **_advanced(io.String.Input),
+                ),
             ],
             outputs=[
                 ANY.Output(display_name="anything", tooltip="What went in."),
@@ -113,7 +127,8 @@ class MemoryReport(io.ComfyNode):
             node_id="MemoryReport",
             display_name="TrueTile Memory Report",
             description="The memory of the run so far: peak, mean and minimum of each phase, and "
-            "who holds what now. Written as text, JSON and CSV to output/memory.",
+            "who holds what now. Written as text, JSON, CSV and an HTML page with a plot to "
+            "output/memory.",
             search_aliases=["vram report", "memory profile", "peak memory"],
             is_output_node=True,
             not_idempotent=True,
@@ -201,5 +216,12 @@ def _number(count: int | None) -> int:
     return -1 if count is None else count
 
 
-def _gib(name: str, tooltip: str) -> Any:
-    return io.Float.Input(name, default=0.0, min=0.0, max=1024.0, step=0.25, tooltip=tooltip)
+def _gib(name: str, tooltip: str, **more: Any) -> Any:
+    limits = {"default": 0.0, "min": 0.0, "max": 1024.0, "step": 0.25}
+    return io.Float.Input(name, tooltip=tooltip, **limits, **more)
+
+
+def _advanced(kind: Any) -> dict[str, bool]:
+    """Folded away in editors that know it, and not required of prompts made before it existed."""
+    known = inspect.signature(kind.__init__).parameters
+    return {"optional": True} | ({"advanced": True} if "advanced" in known else {})

@@ -135,7 +135,7 @@ def test_after_an_offload_the_vae_decodes_bit_for_bit_the_same(server):
     assert first == second
 
 
-def test_a_report_of_two_phases_is_written_as_three_files(server):
+def test_a_report_of_two_phases_is_written_as_four_files(server):
     graph = Graph()
     images = graph.add("ProbeFrames", frames=1, height=64, width=64)[0]
     one = graph.add("MemoryCheckpoint", anything=images, **{**CHECKPOINT, "phase": "one"})
@@ -147,16 +147,32 @@ def test_a_report_of_two_phases_is_written_as_three_files(server):
     assert "phase 'two'" in text
     written = re.search(r"written: (.*)", text).group(1).split(", ")
     folder = server.base / "output" / "memory"
-    assert [Path(name).suffix for name in written] == [".json", ".csv", ".txt"]
+    assert [Path(name).suffix for name in written] == [".json", ".csv", ".txt", ".html"]
     data = json.loads((folder / written[0]).read_text())
     assert [phase["name"] for phase in data["phases"]][-2:] == ["one", "two"]
-    assert data["entries"], "the checkpoints are on the timeline"
+    assert data["entries"][-1]["data"]["prompt"], "the checkpoints are there, with their prompt"
+    shown = (folder / written[3]).read_text()
+    assert "<svg" in shown
+    assert "main memory, this process" in shown
+    assert re.search("[▁▂▃▄▅▆▇█]", text), "a line of bars on the node"
     peak = data["phases"][-1]["channels"]["ram"]["peak"]
     assert peak <= meminfo("MemTotal")
     lines = (folder / written[1]).read_text().splitlines()
     assert lines[0].startswith("seconds,driver_used")
     assert all(line.split(",")[1] == "" for line in lines[1:50]), "no driver here: empty, not 0"
     assert not list((server.base / "output").glob("run*")), "a name cannot leave the folder"
+
+
+def test_reserve_and_private_modules_are_inputs_of_a_checkpoint(server):
+    graph = Graph()
+    images = graph.add("ProbeFrames", frames=1, height=64, width=64)[0]
+    more = {"action": "offload", "reserve_gib": 1.5, "private_modules": "NoSuchModel, VideoVAE"}
+    node = graph.add("MemoryCheckpoint", anything=images, **{**CHECKPOINT, **more})
+    shown = graph.add("PreviewAny", source=node[5]).name
+    text = text_of(server.run(graph.prompt), shown)
+    assert "TrueTile's plans keep 1.50 GiB free in this phase" in text
+    assert "private module 'NoSuchModel': none is alive" in text
+    assert "pinned by torch not available" in text
 
 
 def scene(graph: Graph, leak: int) -> str:

@@ -37,6 +37,10 @@ def _torch() -> bool:
     if not torch.cuda.is_available():
         built = "none is visible" if torch.version.cuda else "this torch is built without CUDA"
         print(f"  no CUDA device: {built}")
+        return True
+    from ..memory import allocator, torch_stats
+
+    print(allocator.settings(torch_stats.backend()))
     return True
 
 

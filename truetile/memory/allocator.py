@@ -13,6 +13,7 @@ _NATIVE_ONLY = {
     "roundup_power2_divisions", "max_non_split_rounding_mb",
 }  # fmt: skip
 _ASYNC = "cudaMallocAsync"
+_reserve = 0
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,18 @@ def parse(text: str) -> list[tuple[str, str]]:
     return [(name.strip(), value.strip()) for name, _, value in pairs]
 
 
+def set_reserve(count: int) -> int:
+    """Makes every plan keep at least `count` bytes free from now on; gives the figure before."""
+    global _reserve
+    before, _reserve = _reserve, max(0, int(count))
+    return before
+
+
 def reserve_bytes(environment: Mapping[str, str] = os.environ) -> int:
-    """Bytes that every plan keeps free, from TRUETILE_RESERVE_GIB. Raises ValueError by name."""
+    """Bytes that every plan keeps free: the larger of TRUETILE_RESERVE_GIB and `set_reserve`.
+
+    Raises ValueError that names the variable.
+    """
     text = environment.get(RESERVE, "0") or "0"
     try:
         gib = float(text)
@@ -84,7 +95,7 @@ def reserve_bytes(environment: Mapping[str, str] = os.environ) -> int:
         gib = -1.0
     if not 0 <= gib <= 1024:
         raise ValueError(f"{RESERVE}={text}: must be a number of GiB in [0, 1024]")
-    return int(gib * 2**30)
+    return max(int(gib * 2**30), _reserve)
 
 
 def _option(name: str, value: str, backend: str, dynamic_vram: bool) -> Option:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+from . import ram
 from .core import CHANNELS, Account, PhaseStats, Verdict, say_bytes
 from .offload import Outcome
 
@@ -28,7 +29,21 @@ def account_text(account: Account) -> str:
         detail = f"  ({part.detail})" if part.detail else ""
         lines.append(f"  {say_bytes(part.bytes):>12}  {part.name}{detail}")
     lines += [f"  note: {note}" for note in account.notes]
+    lines.append(ram_text(ram.read()))
     return "\n".join(lines)
+
+
+def ram_text(now: ram.Ram) -> str:
+    """Main memory beside the device's: this process's, its pinned part, the machine's."""
+    pinned = "not available" if now.pinned is None else say_bytes(now.pinned)
+    return (
+        f"main memory: this process {_said(now.resident)}, pinned by torch {pinned}, "
+        f"available {_said(now.available)} of {_said(now.total)}"
+    )
+
+
+def _said(count: int | None) -> str:
+    return "not available" if count is None else say_bytes(count)
 
 
 def verdict_text(verdict: Verdict) -> str:

@@ -30,8 +30,12 @@ class Found:
     bytes: int
     views: int = 1
     where: str = ""
+    small: int = 0  # that many storages too small for a line each; `tensor` is the largest
 
     def owner(self) -> Owner:
+        if self.small:
+            about = f"the largest held by {self.where}" if self.where else ""
+            return Owner(f"{self.small} small tensors", "tensors", self.bytes, True, about)
         shape = "x".join(map(str, self.tensor.shape)) or "scalar"
         kind = str(self.tensor.dtype).removeprefix("torch.")
         name = f"{self.where or 'tensor'} [{shape} {kind}]"
@@ -68,7 +72,7 @@ def register_label(label: Callable[[Any], str | None]) -> None:
 
 
 def find(device: MemoryDevice, excluded: Excluded, least: int = 2**20) -> list[Found]:
-    """Storages on `device` of at least `least` bytes that `excluded` does not name.
+    """Storages on `device` that `excluded` does not name; those below `least` bytes as one entry.
 
     Tensors that only C++ holds (autograd's, a library's) are invisible here.
     """
@@ -84,7 +88,7 @@ def find(device: MemoryDevice, excluded: Excluded, least: int = 2**20) -> list[F
             pointer, size = storage.data_ptr(), storage.nbytes()
         except (NotImplementedError, RuntimeError, ReferenceError):
             continue
-        if not pointer or size < least or excluded.holds(pointer):
+        if not pointer or excluded.holds(pointer):
             continue
         known = found.get(pointer)
         if known is None:
@@ -94,7 +98,13 @@ def find(device: MemoryDevice, excluded: Excluded, least: int = 2**20) -> list[F
             # Of several views the largest one names the storage, a parameter before others.
             if thing.numel() > known.tensor.numel():
                 known.tensor = thing
-    return sorted(found.values(), key=lambda entry: -entry.bytes)
+    large = [entry for entry in found.values() if entry.bytes >= least]
+    small = [entry for entry in found.values() if entry.bytes < least]
+    # A model of many small layers must not be nameless.
+    if (count := sum(entry.bytes for entry in small)) >= least:
+        largest = max(small, key=lambda entry: entry.bytes)
+        large.append(Found(largest.tensor, count, small=len(small)))
+    return sorted(large, key=lambda entry: -entry.bytes)
 
 
 def name_holders(found: list[Found], most: int = 8) -> None:
