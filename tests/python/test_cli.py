@@ -91,6 +91,24 @@ def test_doctor_says_what_is_there_and_why_not(capsys, monkeypatch) -> None:
     assert re.search("truetile_ops: not used, .*TRUETILE_NATIVE=0", capsys.readouterr().out)
 
 
+def test_doctor_says_which_allocator_settings_are_in_force(capsys, monkeypatch) -> None:
+    torch = pytest.importorskip("torch")
+    from truetile.commands import doctor
+    from truetile.memory import torch_stats
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch_stats, "backend", lambda: "cudaMallocAsync")
+    for name in ("PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "max_split_size_mb:128")
+    assert doctor._torch()
+    text = capsys.readouterr().out
+    assert "torch's allocator: cudaMallocAsync" in text
+    assert "max_split_size_mb:128: NOT in force" in text
+    assert "of this process" in text
+
+
 def test_errors_of_a_command(capsys, monkeypatch) -> None:
     from truetile.commands import doctor
 

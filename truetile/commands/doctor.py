@@ -41,6 +41,8 @@ def _torch() -> bool:
     from ..memory import allocator, torch_stats
 
     print(allocator.settings(torch_stats.backend()))
+    # ComfyUI sets the variable itself before torch starts: only its own process can tell.
+    print("  of this process; in ComfyUI the first report of a MemoryCheckpoint says its own")
     return True
 
 
