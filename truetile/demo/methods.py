@@ -116,14 +116,15 @@ def truetile(port: DemoPort, pixels: torch.Tensor, progress: Progress, budget: i
         budget=budget,
         progress=lambda done, total: progress(0.4 + 0.6 * done / total),
     )
-    reports = (encoded, decoded)
     borders = Borders()
     for source, report in ((pixels.movedim(-1, 1), encoded), (latent, decoded)):
         borders = borders.merged(_planned_borders(port, source, report, budget))
-    plans = dict.fromkeys(report.plan for report in reports)
+    plan = decoded.plan
+    if encoded.plan != plan:
+        plan = f"encode: {encoded.plan}; decode: {plan}"
     return Trip(
         result[0],
-        "; ".join(plans),
+        plan,
         encoded.seconds,
         decoded.seconds,
         (encoded.tiles, decoded.tiles),

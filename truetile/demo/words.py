@@ -23,8 +23,8 @@ GLOSSARY = (
     ("work", "Latents fed to the VAE over those of one untiled pass; overlaps are computed twice."),
     (
         "PSNR",
-        "Of the whole way there and back, pixel by pixel against the untiled result. Above about "
-        "45 dB a difference is hard to see. The VAE's own loss is not in it.",
+        "Of the whole way there and back, pixel by pixel against the untiled result. The VAE's own "
+        "loss is not in it.",
     ),
     (
         "seam",
