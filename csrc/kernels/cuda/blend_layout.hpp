@@ -8,6 +8,9 @@
 
 namespace truetile::cuda {
 
+constexpr int kLanes = 32;  // of a warp
+constexpr int kWarps = 8;   // of a block
+
 /// How a quad is fetched from the block.
 enum class Load : std::uint8_t {
   pixels,       ///< one by one: any strides, any alignment
@@ -45,6 +48,12 @@ struct Layout {
   return task.channels == 3 && s.c == 1 && s.x == 3;
 }
 
+/// Whether quads that begin `shift` pixels before a row's first element are vectors in its planes.
+[[nodiscard]] inline bool quads_fit(const BlendTask& task, const void* data, DType dtype,
+                                    const Strides& s, std::int64_t shift) noexcept {
+  return s.x == 1 && phase(data, dtype) == shift && whole_rows(task, s, true);
+}
+
 [[nodiscard]] inline Layout layout_of(const BlendTask& task) noexcept {
   Layout layout;
   layout.channels = task.channels == 3 ? 3 : 1;
@@ -60,13 +69,12 @@ struct Layout {
   }
 
   const Strides& block = task.block_strides;
-  const std::int64_t at = phase(task.block, task.block_dtype);
   if (three_adjacent(task, block)) {
-    const bool aligned = (at + layout.shift) % 4 == 0;  // at - 3 * shift
+    // at - 3 * shift
+    const bool aligned = (phase(task.block, task.block_dtype) + layout.shift) % 4 == 0;
     if (aligned && whole_rows(task, block, false)) layout.load = Load::interleaved;
-  } else if (block.x == 1) {
-    const bool aligned = at == layout.shift;
-    if (aligned && whole_rows(task, block, true)) layout.load = Load::planes;
+  } else if (quads_fit(task, task.block, task.block_dtype, block, layout.shift)) {
+    layout.load = Load::planes;
   }
   return layout;
 }
