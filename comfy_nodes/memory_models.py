@@ -42,6 +42,11 @@ class ComfyModels:
             found[id(model)] = _managed(name, model, patcher, device)
         return list(found.values())
 
+    def weights(self, device: MemoryDevice, key: int) -> list[torch.Tensor]:
+        patchers = (loaded.model for loaded in _loaded(device) if _key(loaded) == key)
+        model = next((patcher.model for patcher in patchers if patcher is not None), None)
+        return [*model.parameters(), *model.buffers()] if model is not None else []
+
     def buffers(self, device: MemoryDevice) -> list[Buffers]:
         mm = _management()
         entries = []

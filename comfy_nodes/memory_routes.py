@@ -78,9 +78,12 @@ async def _repair(queue: Any, body: dict) -> dict:
 
 def _data(done: Repair, device: str, goal: int | None) -> dict:
     steps = [
-        {"name": step.name, "free_before": step.free_before, "free_after": step.free_after}
+        {
+            "name": step.name, "free_before": step.free_before, "free_after": step.free_after,
+            "detail": step.detail,
+        }
         for step in done.steps
-    ]
+    ]  # fmt: skip
     left = [{"name": o.name, "bytes": o.bytes, "detail": o.detail} for o in done.left]
     return {
         "device": device,

@@ -4,6 +4,7 @@
 #include "core/error.hpp"
 #include "core/memory/account.hpp"
 #include "core/memory/fragmentation.hpp"
+#include "core/memory/pins.hpp"
 #include "core/memory/verdict.hpp"
 
 namespace truetile::bindings {
@@ -163,6 +164,16 @@ void bind_fragmentation(py::module_& m) {
       .field("comb", &Fragmentation::comb)
       .done();
   m.def("analyze", &analyze, arg("segments"));
+  Record<Pin>(m, "Pin", "A segment whose free memory other blocks keep from the driver.")
+      .field("address", &Pin::address)
+      .field("size", &Pin::size)
+      .field("free", &Pin::free)
+      .field("live", &Pin::live)
+      .field("awaiting", &Pin::awaiting)
+      .field("unknown", &Pin::unknown)
+      .field("storages", &Pin::storages)
+      .done();
+  m.def("find_pins", &find_pins, arg("segments"), arg("storages"));
 }
 
 }  // namespace

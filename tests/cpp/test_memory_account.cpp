@@ -8,6 +8,7 @@
 #include "core/error.hpp"
 #include "core/memory/account.hpp"
 #include "core/memory/fragmentation.hpp"
+#include "core/memory/pins.hpp"
 #include "random.hpp"
 
 namespace truetile::memory {
@@ -91,6 +92,24 @@ class SimulatedDevice {
       segments.push_back(segment);
     }
     return segments;
+  }
+
+  [[nodiscard]] std::vector<std::uint64_t> addresses() const {
+    std::vector<std::uint64_t> found;
+    for (const Slab& slab : slabs_) {
+      std::uint64_t at = slab.address;
+      for (const Tensor& tensor : slab.tensors) {
+        if (tensor.bytes > 0) found.push_back(at);
+        at += static_cast<std::uint64_t>(tensor.bytes);
+      }
+    }
+    return found;
+  }
+  [[nodiscard]] std::int64_t tensors_at(std::uint64_t address) const {
+    for (const Slab& slab : slabs_) {
+      if (slab.address == address) return static_cast<std::int64_t>(slab.tensors.size());
+    }
+    return 0;
   }
 
   [[nodiscard]] std::int64_t allocated() const {
@@ -236,6 +255,13 @@ TEST(Fragmentation, AgreesWithWhatEmptyCacheReallyFrees) {
     ASSERT_EQ(before.allocated, device.allocated());
     ASSERT_EQ(before.reserved, device.reserved());
     ASSERT_EQ(before.slack, before.limbo + before.stranded + before.releasable);
+    const std::vector<Pin> pins = find_pins(device.segments(), device.addresses());
+    ASSERT_EQ(pins.size(), before.comb.size());
+    for (const Pin& pin : pins) {
+      ASSERT_EQ(pin.unknown, 0) << "every tensor was given, seed " << seed;
+      ASSERT_EQ(static_cast<std::int64_t>(pin.storages.size()), device.tensors_at(pin.address));
+      ASSERT_EQ(pin.size, pin.free + pin.live);
+    }
     device.empty_cache();
     ASSERT_EQ(device.reserved(), before.reserved - before.releasable) << "seed " << seed;
     std::int64_t comb = 0;

@@ -17,6 +17,7 @@ import witness
 
 from truetile import memory
 from truetile.memory.core import BACKEND
+from truetile.memory.repair import repair
 from truetile.memory.tensors import storage_pointer
 
 GIB, MIB = 2**30, 2**20
@@ -38,6 +39,11 @@ class Manager:
             storages = frozenset(map(storage_pointer, weights))
             found.append(memory.ManagedModel(id(module), name, size, count, 0, storages=storages))
         return found
+
+    def weights(self, device, key):
+        return [
+            w for module in self.modules.values() if id(module) == key for w in module.parameters()
+        ]
 
     def buffers(self, device):
         return []
@@ -124,6 +130,7 @@ def main() -> None:
         verdict("budget against another process", action="all", must_be_free=total - 2 * GIB)
         show("pid", "other", pid=pid)
     leaks(verdict)
+    fragmentation(device, manager)
     peaks(device)
     overhead(device)
 
@@ -147,6 +154,35 @@ def leaks(verdict: Callable) -> None:
     KEPT.clear()
     gc.collect()
     verdict("after the leaks", action="all")
+
+
+def fragmentation(device, manager: Manager) -> None:
+    """Weights of 2 MiB, each alone in a segment of 20: the memory beside them is stranded."""
+    torch.cuda.empty_cache()
+    layers, between = [], []
+    for _ in range(64):
+        layers.append(torch.nn.Linear(1024, 1024, bias=False, dtype=torch.float16).cuda())
+        between += [torch.empty(2 * MIB, dtype=torch.uint8, device="cuda") for _ in range(9)]
+    comb = manager.modules["comb"] = torch.nn.Sequential(*layers)
+    x = torch.randn(16, 1024, device="cuda", dtype=torch.float16)
+    with torch.no_grad():
+        first = comb(x)
+    between.clear()
+    torch.cuda.empty_cache()
+    stranded, before = device.stranded(), witness.used(device.uuid)
+    free, total = torch.cuda.mem_get_info()
+    # A goal that only step 4 meets; where that step cannot be done, one that nothing meets.
+    done = repair(device, free + GIB if stranded is not None else total + 1, [manager])
+    after, stays = witness.used(device.uuid), all(w.is_cuda for w in comb.parameters())
+    comb.cuda()
+    with torch.no_grad():
+        equal = bool(torch.equal(first, comb(x)))
+    del manager.modules["comb"]
+    show(
+        "repair", "comb", met=done.met, steps=[[s.name, s.detail] for s in done.steps],
+        stranded_before=stranded, stranded_after=device.stranded(), smi_before=before,
+        smi_after=after, stays=stays, equal=equal, text=str(done),
+    )  # fmt: skip
 
 
 def peaks(device) -> None:

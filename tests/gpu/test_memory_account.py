@@ -78,6 +78,25 @@ def test_a_leak_fails_and_is_named(run, name, word):
     assert count >= GIB - 2 * MIB
 
 
+def test_weights_that_strand_memory_are_moved_and_named(run):
+    """64 weights of 2 MiB keep 1152 MiB from the driver; step 4 brings a GiB of it back."""
+    repair = run["repair"]["comb"]
+    name, detail = next(s for s in repair["steps"] if s[0].startswith("move weights"))
+    assert repair["equal"], "the model's output changed by being moved"
+    if run["about"]["run"]["backend"] != "native":
+        assert (
+            detail == "not possible: cudaMallocAsync does not track blocks; start ComfyUI with"
+            " --disable-cuda-malloc"
+        )
+        return
+    assert repair["stranded_before"] >= 1100 * MIB, "the memory is not stranded as it should be"
+    assert repair["met"] and repair["steps"][-1][0] == name, repair["text"]
+    assert "kept by comb" in detail
+    assert repair["stays"], "the weights are on the card again"
+    assert repair["smi_before"] - repair["smi_after"] >= GIB - 2 * MIB
+    assert repair["stranded_after"] < 64 * MIB
+
+
 def test_a_spike_of_50_ms_is_caught(run):
     spike = run["phase"]["spike"]["channels"]
     for channel in ("torch_allocated", "torch_reserved"):

@@ -7,7 +7,7 @@ from typing import Protocol
 import torch
 
 from . import nvml, ram, torch_stats
-from .core import Owner, Readings, TorchMarks
+from .core import Owner, Readings, Segment, TorchMarks
 
 _ROUNDING = 2**21
 
@@ -32,6 +32,14 @@ class MemoryDevice(Protocol):
     def empty_cache(self) -> None: ...
     def unavailable(self) -> dict[str, str]:
         """By reading: why this machine does not tell it."""
+        ...
+
+    def segments(self) -> tuple[list[Segment] | None, str]:
+        """torch's segments, or None and why nobody can tell them."""
+        ...
+
+    def upload(self, flat: torch.Tensor) -> torch.Tensor:
+        """A copy of `flat` in this device's memory."""
         ...
 
     def holds(self, tensor: torch.Tensor) -> bool: ...
@@ -99,6 +107,12 @@ class CudaDevice:
             reasons["own_process"] = reasons["others"] = why
         return reasons
 
+    def segments(self) -> tuple[list[Segment] | None, str]:
+        return torch_stats.segments(self.device)
+
+    def upload(self, flat: torch.Tensor) -> torch.Tensor:
+        return flat.to(self.device)
+
     def holds(self, tensor: torch.Tensor) -> bool:
         return tensor.device == self.device
 
@@ -149,6 +163,12 @@ class RamDevice:
         reason = "main memory has no allocator that torch reports on"
         names = ("torch_allocated", "torch_reserved", "stranded", "largest_block")
         return {**dict.fromkeys(names, reason), "others": "not asked for in main memory"}
+
+    def segments(self) -> tuple[None, str]:
+        return None, "main memory has no allocator that torch reports on"
+
+    def upload(self, flat: torch.Tensor) -> torch.Tensor:
+        return flat.to("cpu", copy=True)
 
     def holds(self, tensor: torch.Tensor) -> bool:
         return tensor.device.type == "cpu"

@@ -60,6 +60,10 @@ class ModelManager(Protocol):
     """Something that moves models to and from a device; ComfyUI's is in comfy_nodes."""
 
     def models(self, device: MemoryDevice) -> list[ManagedModel]: ...
+    def weights(self, device: MemoryDevice, key: int) -> list[torch.Tensor]:
+        """Parameters and buffers of one of `models`, wherever they are; for moving them."""
+        ...
+
     def buffers(self, device: MemoryDevice) -> list[Buffers]: ...
     def unload(self, device: MemoryDevice, keep: Sequence[int]) -> None:
         """Takes all models but those with these keys off the device."""

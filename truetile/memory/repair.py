@@ -10,6 +10,7 @@ import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .compact import compact
 from .core import Account, Owner, say_bytes
 from .devices import MemoryDevice
 from .owners import Holdings, ModelManager, holdings, managers, take_account
@@ -17,11 +18,15 @@ from .owners import Holdings, ModelManager, holdings, managers, take_account
 
 @dataclass(frozen=True)
 class Step:
-    """One rung of the ladder; bytes that the next phase can get, before and after it."""
+    """One rung of the ladder; bytes that the next phase can get, before and after it.
+
+    detail: what the step found, where its name does not say all.
+    """
 
     name: str
     free_before: int | None
     free_after: int | None
+    detail: str = ""
 
     @property
     def gained(self) -> int | None:
@@ -44,10 +49,10 @@ class Repair:
 
     def __str__(self) -> str:
         lines = [f"repair, goal {say_bytes(self.goal)} free: {'met' if self.met else 'NOT met'}"]
-        lines += [
-            f"  {step.name}: {say_bytes(step.free_before)} -> {say_bytes(step.free_after)}"
-            for step in self.steps
-        ]
+        for step in self.steps:
+            before, after = say_bytes(step.free_before), say_bytes(step.free_after)
+            lines.append(f"  {step.name}: {before} -> {after}")
+            lines += [f"    {step.detail}"] if step.detail else []
         lines += [f"  cannot be moved: {o.name}: {say_bytes(o.bytes)}" for o in self.left]
         return "\n".join(lines + ([f"  {self.restart}"] if self.restart else []))
 
@@ -58,13 +63,14 @@ def repair(
     """Climbs the ladder until `goal` bytes can be had by the driver's figure."""
     managing = managers() if managing is None else list(managing)
     steps: list[Step] = []
-    for name, act in _ladder(device, managing):
+    for name, act in _ladder(device, managing, goal):
         before = _free(device)
         if before is not None and before >= goal:
             break
-        act()
+        said = act()
         device.synchronize()
-        steps.append(Step(name, before, _free(device)))
+        detail = said if isinstance(said, str) else ""
+        steps.append(Step(name, before, _free(device), detail))
     held = holdings(device, managing)
     account = take_account(device, held, where=True)
     free = _free(device)
@@ -75,7 +81,7 @@ def repair(
 
 
 def _ladder(
-    device: MemoryDevice, managing: Sequence[ModelManager]
+    device: MemoryDevice, managing: Sequence[ModelManager], goal: int
 ) -> list[tuple[str, Callable[[], object]]]:
     def release_buffers() -> None:
         device.synchronize()
@@ -89,14 +95,9 @@ def _ladder(
         release_buffers()
         device.empty_cache()
 
-    def compact() -> None:
-        # Partial unloads move the weights that sit beside free blocks; what a manager cannot
-        # move in part moves whole in the next step.
-        stranded = device.stranded() or 0
-        if stranded:
-            for manager in managing:
-                manager.free(device, stranded, [])
-            device.empty_cache()
+    def move() -> str:
+        free = _free(device)
+        return compact(device, managing, goal - free if free is not None else goal)
 
     ladder: list[tuple[str, Callable[[], object]]] = [
         ("collect garbage", gc.collect),
@@ -105,7 +106,7 @@ def _ladder(
     ]
     if device.weights_leave:
         ladder += [
-            ("move weights beside stranded blocks", compact),
+            ("move weights beside stranded blocks", move),
             ("unload all models", unload),
         ]
     return ladder

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,18 +77,8 @@ def find(device: MemoryDevice, excluded: Excluded, least: int = 2**20) -> list[F
     Tensors that only C++ holds (autograd's, a library's) are invisible here.
     """
     found: dict[int, Found] = {}
-    for thing in gc.get_objects():
-        # Not isinstance: a proxy may answer it with a side effect.
-        if not issubclass(type(thing), torch.Tensor):
-            continue
-        try:
-            if not device.holds(thing):
-                continue
-            storage = thing.untyped_storage()
-            pointer, size = storage.data_ptr(), storage.nbytes()
-        except (NotImplementedError, RuntimeError, ReferenceError):
-            continue
-        if not pointer or excluded.holds(pointer):
+    for thing, pointer, size in _all(device):
+        if excluded.holds(pointer):
             continue
         known = found.get(pointer)
         if known is None:
@@ -105,6 +95,28 @@ def find(device: MemoryDevice, excluded: Excluded, least: int = 2**20) -> list[F
         largest = max(small, key=lambda entry: entry.bytes)
         large.append(Found(largest.tensor, count, small=len(small)))
     return sorted(large, key=lambda entry: -entry.bytes)
+
+
+def on(device: MemoryDevice, storages: Container[int]) -> Iterable[torch.Tensor]:
+    """All tensors on `device` that show one of the storages at these addresses."""
+    return (tensor for tensor, pointer, _ in _all(device) if pointer in storages)
+
+
+def _all(device: MemoryDevice) -> Iterable[tuple[torch.Tensor, int, int]]:
+    """Every tensor on `device` with the address and the bytes of its storage."""
+    for thing in gc.get_objects():
+        # Not isinstance: a proxy may answer it with a side effect.
+        if not issubclass(type(thing), torch.Tensor):
+            continue
+        try:
+            if not device.holds(thing):
+                continue
+            storage = thing.untyped_storage()
+            pointer, size = storage.data_ptr(), storage.nbytes()
+        except (NotImplementedError, RuntimeError, ReferenceError):
+            continue
+        if pointer:
+            yield thing, pointer, size
 
 
 def name_holders(found: list[Found], most: int = 8) -> None:

@@ -58,6 +58,7 @@ def text(done: dict) -> str:
             f"  {step['name']}: free {say_bytes(before)} -> {say_bytes(after)} "
             f"(gained {say_bytes(gained)})"
         )
+        lines += [f"    {step['detail']}"] if step.get("detail") else []
     if not done["steps"]:
         lines.append("  nothing had to be done")
     if met is not True:

@@ -31,6 +31,16 @@ def check_a_loaded_vae_is_listed_with_all_its_bytes(vae, pack):
     assert found.name == type(vae.first_stage_model).__name__
 
 
+def check_the_weights_are_those_that_the_account_counts(vae, pack):
+    """A repair moves these and nothing else."""
+    _loaded(vae)
+    models, device = pack.memory_models.ComfyModels(), _device(pack)
+    (found,) = models.models(device)
+    weights = models.weights(device, found.key)
+    assert {weight.untyped_storage().data_ptr() for weight in weights} == found.storages
+    assert models.weights(device, -1) == []
+
+
 def check_only_what_is_kept_stays_loaded(vae, pack):
     mm = _loaded(vae)
     models, device = pack.memory_models.ComfyModels(), _device(pack)

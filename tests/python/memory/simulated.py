@@ -1,20 +1,30 @@
 """A GPU made of main memory: its tensors are real objects, so leaks are real leaks.
 
-`allocate` gives a CPU tensor of the size asked for (its pages are never touched). Its bytes leave
-the device when the last reference to it goes, as on a GPU, and torch's segments, the pool, other
-processes, the CUDA context and dynamic pages are simulated around it.
+`allocate` gives a CPU tensor of the size asked for (its pages are not touched). It lies in a
+segment, at a real address. Its bytes leave the device when the last reference to its storage goes,
+as on a GPU; the pool, other processes, the CUDA context and dynamic pages are simulated around it.
 """
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
+import numpy
 import torch
 
-from truetile.memory.core import NATIVE_TOLERANCE, POOL_TOLERANCE, Owner, ProcessUse, Readings
+from truetile.memory.core import (
+    NATIVE_TOLERANCE,
+    POOL_TOLERANCE,
+    Block,
+    Owner,
+    ProcessUse,
+    Readings,
+    Segment,
+    analyze,
+)
 from truetile.memory.devices import MemoryDevice
 from truetile.memory.owners import Buffers, ManagedModel
 
@@ -37,17 +47,21 @@ class SimulatedDevice(MemoryDevice):
         self.on_synchronize: Callable[[], None] = lambda: None
         self.hidden = 0  # bytes of torch's that no Python object holds
         self._live: dict[int, int] = {}  # storage pointer -> bytes
-        self._segments: dict[int, list] = {}  # id -> [size, set of pointers]
-        self._ids = itertools.count()
+        self._slabs: list[_Slab] = []
         self._pool = 0
         self._peak = 0
 
     def allocate(self, count: int) -> torch.Tensor:
-        tensor = torch.empty(count, dtype=torch.uint8)
+        if self.allocated + count > self.total:
+            raise torch.OutOfMemoryError("simulated device is full")
+        slab, offset = self._place(count)
+        view = slab.arena[offset : offset + count]
+        tensor = torch.from_numpy(view)
         pointer = tensor.untyped_storage().data_ptr()
         self._live[pointer] = count
-        self._place(pointer, count)
-        weakref.finalize(tensor, self._free, pointer)
+        slab.used[offset] = count
+        # The storage, and nothing else, holds the view: it goes with the last tensor on it.
+        weakref.finalize(view, self._free, pointer, slab, offset)
         self._pool = max(self._pool, _up(self.allocated, 32 * MIB))
         self._peak = max(self._peak, self.allocated)
         return tensor
@@ -60,7 +74,7 @@ class SimulatedDevice(MemoryDevice):
     def reserved(self) -> int:
         if self.backend != "native":
             return self._pool
-        return sum(size for size, _ in self._segments.values()) + self.hidden
+        return sum(slab.arena.nbytes for slab in self._slabs) + self.hidden
 
     def readings(self) -> Readings:
         own = self.reserved + sum(self.pages.values()) + self.context
@@ -81,8 +95,15 @@ class SimulatedDevice(MemoryDevice):
     def stranded(self) -> int | None:
         if self.backend != "native":
             return None
-        used = {id(s): sum(self._live[p] for p in s[1]) for s in self._segments.values()}
-        return sum(s[0] - used[id(s)] for s in self._segments.values() if s[1])
+        return analyze(self.segments()[0]).stranded
+
+    def segments(self):
+        if self.backend != "native":
+            return None, f"{self.backend} does not track blocks"
+        return [slab.segment() for slab in self._slabs], ""
+
+    def upload(self, flat: torch.Tensor) -> torch.Tensor:
+        return self.allocate(flat.nbytes).copy_(flat)
 
     def marks(self):
         return None
@@ -91,7 +112,7 @@ class SimulatedDevice(MemoryDevice):
         self.on_synchronize()
 
     def empty_cache(self) -> None:
-        self._segments = {key: s for key, s in self._segments.items() if s[1]}
+        self._slabs = [slab for slab in self._slabs if slab.used]
         self._pool = _up(self.allocated, 32 * MIB)
 
     def unavailable(self) -> dict[str, str]:
@@ -103,20 +124,45 @@ class SimulatedDevice(MemoryDevice):
     def workspaces(self, unnamed: int) -> None:
         return None
 
-    def _place(self, pointer: int, count: int) -> None:
-        if count >= _SMALL:
-            self._segments[next(self._ids)] = [_up(count, 2 * MIB), {pointer}]
-            return
-        for size, inside in self._segments.values():
-            if size == _SHARED and size - sum(self._live[p] for p in inside) >= count:
-                inside.add(pointer)
-                return
-        self._segments[next(self._ids)] = [_SHARED, {pointer}]
+    def _place(self, count: int) -> tuple[_Slab, int]:
+        """Large tensors get a segment each, small ones the first gap in a shared one."""
+        if count < _SMALL:
+            for slab in self._slabs:
+                if slab.arena.nbytes == _SHARED and (offset := slab.gap(count)) is not None:
+                    return slab, offset
+        size = _SHARED if count < _SMALL else _up(count, 2 * MIB)
+        self._slabs.append(_Slab(numpy.empty(size, numpy.uint8)))
+        return self._slabs[-1], 0
 
-    def _free(self, pointer: int) -> None:
+    def _free(self, pointer: int, slab: _Slab, offset: int) -> None:
         self._live.pop(pointer, None)
-        for _, inside in self._segments.values():
-            inside.discard(pointer)
+        slab.used.pop(offset, None)
+
+
+@dataclass
+class _Slab:
+    """A segment and what of it is in use: bytes by offset."""
+
+    arena: numpy.ndarray
+    used: dict[int, int] = field(default_factory=dict)
+
+    def gap(self, count: int) -> int | None:
+        begin = 0
+        for offset, size in sorted(self.used.items()):
+            if offset - begin >= count:
+                return begin
+            begin = offset + size
+        return begin if self.arena.nbytes - begin >= count else None
+
+    def segment(self) -> Segment:
+        blocks, begin = [], 0
+        for offset, size in [*sorted(self.used.items()), (self.arena.nbytes, 0)]:
+            if offset > begin:
+                blocks.append(Block(offset - begin, 0, "free"))
+            if size:
+                blocks.append(Block(size, size, "live"))
+            begin = offset + size
+        return Segment(self.arena.ctypes.data, 0, "large", False, blocks)
 
 
 class SimulatedModel:
@@ -157,13 +203,18 @@ class SimulatedManager:
                 key=id(model),
                 name=model.name,
                 size=model.size,
-                in_torch=sum(weight.nbytes for weight in model.weights),
+                in_torch=sum(w.nbytes for w in model.weights if device.holds(w)),
                 pages=device.pages.get(model.name, 0),
                 dynamic=model.dynamic,
-                storages=frozenset(w.untyped_storage().data_ptr() for w in model.weights),
+                storages=frozenset(
+                    w.untyped_storage().data_ptr() for w in model.weights if device.holds(w)
+                ),
             )
             for model in self.listed
         ]
+
+    def weights(self, device, key: int) -> list[torch.Tensor]:
+        return [weight for model in self.listed if id(model) == key for weight in model.weights]
 
     def buffers(self, device) -> list[Buffers]:
         count = sum(buffer.nbytes for buffer in self.cast_buffers)

@@ -6,6 +6,7 @@ its tests. Bytes are integers; None is "cannot be told", which is never written 
 
 from .account import make_account, say_bytes
 from .fragmentation import analyze
+from .pins import find_pins
 from .sampler import Sampler, nvml_reason
 from .types import (
     CHANNELS,
@@ -25,6 +26,7 @@ from .types import (
     Owner,
     Part,
     PhaseStats,
+    Pin,
     PoolFree,
     ProcessUse,
     Readings,
@@ -54,6 +56,7 @@ __all__ = [
     "Owner",
     "Part",
     "PhaseStats",
+    "Pin",
     "PoolFree",
     "ProcessUse",
     "Readings",
@@ -64,6 +67,7 @@ __all__ = [
     "TorchMarks",
     "Verdict",
     "analyze",
+    "find_pins",
     "judge",
     "make_account",
     "nvml_reason",

@@ -188,6 +188,23 @@ class Tooth:
 
 
 @dataclass(frozen=True)
+class Pin:
+    """A segment whose free memory other blocks keep from the driver.
+
+    awaiting: bytes that another stream may still use, which nobody can move. unknown: live bytes in
+    blocks where none of the storages begins. storages: indices of those that do, ascending.
+    """
+
+    address: int
+    size: int
+    free: int
+    live: int
+    awaiting: int
+    unknown: int
+    storages: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Fragmentation:
     """slack = limbo + stranded + releasable."""
 
