@@ -135,6 +135,7 @@ def _managed(name: str, model: Any, patcher: Any, device: MemoryDevice) -> Manag
         in_torch=sum(storages.values()),
         pages=int(vbar.loaded_size()) if vbar is not None else 0,
         dynamic=bool(getattr(patcher, "is_dynamic", lambda: False)()),
+        leaked=patcher is None,
         storages=frozenset(storages),
         ranges=ranges,
     )

@@ -12,7 +12,8 @@ from typing import Any
 
 from ..truetile import memory
 from ..truetile.errors import InvalidArgument
-from ..truetile.memory.growth import GrowthWatcher, own_bytes
+from ..truetile.memory.core import Account
+from ..truetile.memory.growth import GrowthWatcher, kept_bytes, own_bytes
 from ..truetile.memory.repair import Repair, repair
 from . import between_prompts
 
@@ -71,7 +72,7 @@ async def _repair(queue: Any, body: dict) -> dict:
         # More than the device has is never met, so every step is done.
         done = repair(device, goal or (device.readings().driver_total or 0) + 1)
         memory.monitor().record("repair", "asked from outside", {"text": str(done)})
-        return _data(done, device.name, goal)
+        return _data(done, device.name, goal) | {"kept_bytes": _kept(device, done.account)}
 
     return await _between(queue, body, work)
 
@@ -97,8 +98,16 @@ def _data(done: Repair, device: str, goal: int | None) -> dict:
     }
 
 
+def _kept(device: memory.MemoryDevice, account: Account) -> int | None:
+    return kept_bytes(account, memory.holdings(device, scan=False), device.stranded())
+
+
 async def _see(queue: Any, body: dict) -> dict:
-    """{place, wait} -> what this process holds, and whether it grew at `place` time after time."""
+    """{place, wait} -> what this process holds, and whether it grew at `place` time after time.
+
+    began_at: what of it no manager could give back before it began to grow; as kept_bytes of a
+    repair, which says whether that has come back.
+    """
     place = str(body.get("place", ""))
 
     def work() -> dict:
@@ -106,11 +115,12 @@ async def _see(queue: Any, body: dict) -> dict:
         held = memory.holdings(device)
         account = memory.take_account(device, held, where=True)
         growth = _growth.see(place, device, account, held)
+        kept = kept_bytes(account, held, device.stranded())
         return {
             "own_bytes": own_bytes(account),
             "free": device.free_bytes(),
             "growing": str(growth) if growth is not None else "",
-            "began_at": growth and own_bytes(account) - growth.bytes_per_run * (growth.runs - 1),
+            "began_at": growth and kept - growth.bytes_per_run * (growth.runs - 1),
         }
 
     return await _between(queue, body, work)

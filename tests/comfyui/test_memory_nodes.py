@@ -189,6 +189,34 @@ def scene(graph: Graph, leak: int) -> str:
     return graph.add("PreviewAny", source=node[5]).name
 
 
+def test_a_new_model_in_each_scene_is_no_leak_and_does_not_hide_one(server):
+    """Four models for the first time, one a prompt, each kept; then a leak beside four more."""
+
+    def said(name: str, leak: int) -> str:
+        graph = Graph()
+        images = graph.add("ProbeFrames", frames=1, height=64, width=64)[0]
+        images = graph.add("ProbeLeak", images=images, mib=leak)[0]
+        model = graph.add("ProbeModel", images=images, name=name, mib=200)[0]
+        settings = {**CHECKPOINT, "phase": "new models"}
+        node = graph.add("MemoryCheckpoint", anything=images, model=model, **settings)
+        shown = graph.add("PreviewAny", source=node[5]).name
+        return text_of(server.run(graph.prompt), shown)
+
+    before = resident(server._process.pid)
+    quiet = [said(f"first {i}", 0) for i in range(4)]
+    assert resident(server._process.pid) - before > 700 * 2**20, "the models are really there"
+    assert "memory grows" not in "".join(quiet), quiet
+    loud = [said(f"second {i}", 200) for i in range(4)]
+    assert any("memory grows" in text for text in loud[:3]), loud
+    assert "ProbeLeak" in loud[3]
+    graph = Graph()
+    images = graph.add("ProbeFrames", frames=1, height=64, width=64)[0]
+    images = graph.add("ProbeLeak", images=images, mib=0)[0]
+    model = graph.add("ProbeModel", images=images, name="none", mib=0)[0]
+    graph.add("PreviewAny", source=model)
+    server.run(graph.prompt)
+
+
 @pytest.mark.slow
 def test_twenty_scenes_are_flat_and_then_a_leak_is_named_by_the_third(server):
     """The witness of flatness is the kernel's figure of the server's process."""

@@ -10,11 +10,15 @@ import argparse
 import shlex
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgument
 from ..sizes import parse_bytes
-from ..watch import arguments, files
+from ..watch import arguments, files, lock
 from ..watch.client import DEFAULT_URL, Client
+
+if TYPE_CHECKING:
+    from ..scenes.scene import Scene
 
 HELP = "many scenes through ComfyUI: time and memory of each, resumed after a crash"
 _JOURNAL_LOG = "comfyui.log"
@@ -41,15 +45,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Runs what is not done yet; 1 when a scene failed."""
-    from ..scenes import baseline, scene
+    from ..scenes import scene
+
+    _check(args)
+    scenes = scene.load(args.scenes, args.repeat)
+    with lock.locked("out", files.folder("out", args.out)):
+        return _run(args, scenes)
+
+
+def _run(args: argparse.Namespace, scenes: list[Scene]) -> int:
+    from ..scenes import baseline
     from ..scenes.journal import Journal
     from ..scenes.own_server import OwnServer
     from ..scenes.runner import Runner
 
-    _check(args)
     client = Client(args.server or DEFAULT_URL)
-    scenes = scene.load(args.scenes, args.repeat)
-    journal = Journal(files.folder("out", args.out))
+    journal = Journal(args.out)
     if journal.resumed:
         _say("resuming a run that did not end")
     own = None

@@ -1,4 +1,8 @@
-"""Notices memory that grows from scene to scene and does not come back, and names what grew."""
+"""Notices memory that grows from scene to scene and does not come back, and names what grew.
+
+Models that a manager can move are left out, as are torch's unused blocks: a scene that loads a new
+model is no leak, and one that lets a model go must not hide a leak.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +54,7 @@ class GrowthWatcher:
         self, place: str, device: MemoryDevice, account: Account, held: Holdings
     ) -> Growth | None:
         """The growth at `place`, once RUNS readings in a row were each LEAST above the last."""
-        total = own_bytes(account)
+        total = kept_bytes(account, held, device.stranded())
         here = self._places.setdefault(place, _Place())
         found = tensors.find(device, held.excluded)
         now = {tensors.storage_pointer(entry.tensor) or 0: entry.bytes for entry in found}
@@ -71,6 +75,20 @@ class GrowthWatcher:
         tensors.name_holders(fresh)
         rate = (here.totals[-1] - here.totals[0]) // (len(here.totals) - 1)
         return Growth(place, len(here.totals), rate, tuple(e.owner() for e in fresh[:5]))
+
+
+def kept_bytes(account: Account, held: Holdings, stranded: int | None) -> int | None:
+    """What of this process nobody can give back: neither a manager nor an emptied cache.
+
+    None where neither torch nor the driver tells of this process.
+    """
+    kinds = {part.kind for part in account.parts}
+    if not kinds & {"own", "torch"}:
+        return None
+    away = ("process", "unknown", "model", "cast buffers", "slack")
+    kept = sum(part.bytes for part in account.parts if part.kind not in away)
+    kept += sum(model.resident for model in held.models if model.leaked)
+    return kept + (stranded or 0)
 
 
 def own_bytes(account: Account) -> int | None:

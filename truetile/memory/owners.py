@@ -29,6 +29,7 @@ class ManagedModel:
     in_torch: int  # bytes of weights in torch's memory on the device, each storage once
     pages: int  # bytes in pages outside torch (dynamic VRAM)
     dynamic: bool = False
+    leaked: bool = False  # its manager can no longer move it
     storages: frozenset[int] = field(default=frozenset(), repr=False)  # their addresses
     ranges: tuple[tuple[int, int], ...] = field(default=(), repr=False)  # of pages
 

@@ -39,7 +39,7 @@ class Recover:
     def _bring_back(self, client: Client, scene: str, seen: dict) -> None:
         growing = " ".join(seen["growing"].split())
         try:
-            left = client.post(REPAIR, {"wait": True}, _PATIENCE)["own_bytes"]
+            left = client.post(REPAIR, {"wait": True}, _PATIENCE)["kept_bytes"]
         except (Refused, ServerSilent) as error:
             self._say(f"after {scene}: {growing}; the repair failed: {error}")
             return

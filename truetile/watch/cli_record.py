@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import InvalidArgument
 from ..native.memory import say_bytes
-from . import arguments, files
+from . import arguments, files, lock
 
 HELP = "run a command and write its memory as a timeline"
 
@@ -35,14 +35,15 @@ def run(args: argparse.Namespace) -> int:
     if not command:
         raise InvalidArgument("CMD: is missing (truetile memory record -- CMD ...)")
     folder = files.folder("out", args.out)
-    found = record.record(command, args.interval)
-    files.write_all(
-        {
-            folder / "timeline.csv": found.to_csv(),
-            folder / "timeline.json": found.to_json(),
-            folder / "timeline.html": page.page(found),
-        }
-    )
+    with lock.locked("out", folder):
+        found = record.record(command, args.interval)
+        files.write_all(
+            {
+                folder / "timeline.csv": found.to_csv(),
+                folder / "timeline.json": found.to_json(),
+                folder / "timeline.html": page.page(found),
+            }
+        )
     for name, entry in found.channels().items():
         figures = f"peak {say_bytes(entry['peak'])}, mean {say_bytes(round(entry['mean']))}"
         # The command's own output stays alone on stdout.

@@ -4,6 +4,8 @@ files of what flows through a graph."""
 from pathlib import Path
 from typing import ClassVar
 
+import comfy.model_management
+import comfy.model_patcher
 import comfy.nested_tensor
 import folder_paths
 import torch
@@ -99,6 +101,32 @@ class ProbeLeak:
         return (images,)
 
 
+class ProbeModel:
+    """A model of `mib` MiB, loaded by ComfyUI; its patcher stays alive, as between two scenes."""
+
+    RETURN_TYPES = ("MODEL",)
+    FUNCTION = "run"
+    CATEGORY = "probe"
+    kept: ClassVar[dict] = {}
+
+    @classmethod
+    def INPUT_TYPES(cls):
+        size = ("INT", {"default": 200, "min": 0, "max": 4096})
+        return {"required": {"images": ("IMAGE",), "name": ("STRING", {}), "mib": size}}
+
+    def run(self, images, name, mib):
+        if not mib:
+            self.kept.clear()
+            comfy.model_management.unload_all_models()
+            return (None,)
+        if name not in self.kept:
+            model = torch.nn.Linear(mib * 2**18, 1, bias=False)
+            cpu = torch.device("cpu")
+            self.kept[name] = comfy.model_patcher.ModelPatcher(model, cpu, cpu)
+        comfy.model_management.load_models_gpu([self.kept[name]])
+        return (self.kept[name],)
+
+
 class ProbeSave:
     """Writes pictures or latents as they are, in float32, to output/<name>.safetensors."""
 
@@ -128,6 +156,7 @@ NODE_CLASS_MAPPINGS = {
         ProbeConditioning,
         ProbeConcatLatent,
         ProbeLeak,
+        ProbeModel,
         ProbeNestedLatent,
         ProbeSave,
     )

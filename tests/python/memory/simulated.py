@@ -172,6 +172,7 @@ class SimulatedModel:
         self.device, self.name, self.size, self.dynamic = device, name, size, dynamic
         self.weights: list[torch.Tensor] = []
         self.stuck = False  # does not unload
+        self.leaked = False  # its manager has lost it
         self.pinned = 0  # pages that stay
 
     def load(self) -> SimulatedModel:
@@ -206,6 +207,7 @@ class SimulatedManager:
                 in_torch=sum(w.nbytes for w in model.weights if device.holds(w)),
                 pages=device.pages.get(model.name, 0),
                 dynamic=model.dynamic,
+                leaked=model.leaked,
                 storages=frozenset(
                     w.untyped_storage().data_ptr() for w in model.weights if device.holds(w)
                 ),

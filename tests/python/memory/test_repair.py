@@ -14,7 +14,7 @@ from simulated import GIB, MIB, SimulatedDevice, SimulatedManager, SimulatedMode
 
 from truetile import memory
 from truetile.memory import allocator
-from truetile.memory.growth import GrowthWatcher
+from truetile.memory.growth import GrowthWatcher, kept_bytes
 from truetile.memory.repair import repair
 
 kept: list = []
@@ -88,6 +88,78 @@ def test_a_leak_of_200_mb_a_scene_is_named_by_the_third():
     assert said[:2] == [None, None]
     assert said[2].bytes_per_run == 200 * MIB
     assert any("test_repair" in owner.name for owner in said[2].suspects), str(said[2])
+
+
+def watch(watcher, device, manager, place="scene"):
+    held = memory.holdings(device, [manager])
+    return watcher.see(place, device, memory.take_account(device, held), held)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+@pytest.mark.parametrize("backend", ["native", "cudaMallocAsync"])
+def test_models_that_are_new_in_each_scene_are_no_leak(backend, dynamic):
+    """Five models for the first time, one a scene, each left on the card."""
+    device = SimulatedDevice(backend, total=64 * GIB)
+    manager, watcher = SimulatedManager(), GrowthWatcher()
+    for scene in range(5):
+        model = SimulatedModel(device, f"model {scene}", (scene + 1) * GIB, dynamic)
+        manager.listed.append(model.load())
+        manager.cast_buffers.append(device.allocate(100 * MIB))
+        used = device.allocate((scene + 1) * 200 * MIB)  # what torch then keeps unused
+        del used
+        assert watch(watcher, device, manager) is None, scene
+
+
+def test_a_leak_beside_new_models_and_beside_ones_that_go_is_named_by_the_third():
+    for sizes in ([1, 2, 3], [3, 2, 1]):
+        device, watcher = SimulatedDevice(total=64 * GIB), GrowthWatcher()
+        said = []
+        for scene, size in enumerate(sizes):
+            model = SimulatedModel(device, f"model {scene}", size * GIB).load()
+            manager = SimulatedManager(model)  # the one before has gone with its weights
+            kept.append(device.allocate(200 * MIB))
+            said.append(watch(watcher, device, manager))
+        assert said[:2] == [None, None]
+        assert said[2].bytes_per_run == 200 * MIB
+        assert any("test_repair" in owner.name for owner in said[2].suspects), str(said[2])
+        kept.clear()
+
+
+def test_models_that_no_manager_can_move_any_more_are_a_leak():
+    device, manager, watcher = SimulatedDevice(), SimulatedManager(), GrowthWatcher()
+    said = []
+    for scene in range(3):
+        model = SimulatedModel(device, f"copy {scene}", 512 * MIB).load()
+        model.leaked = True
+        manager.listed.append(model)
+        said.append(watch(watcher, device, manager))
+    assert said[:2] == [None, None] and said[2].bytes_per_run == 512 * MIB
+
+
+def test_unused_blocks_count_as_kept_only_where_they_are_stranded():
+    for backend, stranded in (("native", 90 * MIB), ("cudaMallocAsync", 0)):
+        device = SimulatedDevice(backend)
+        account = memory.take_account(device, memory.holdings(device, []))
+        before = kept_bytes(account, memory.holdings(device, []), device.stranded())
+        between = []
+        for _ in range(5):
+            kept.append(device.allocate(2 * MIB))
+            between += [device.allocate(2 * MIB) for _ in range(9)]
+        between.clear()
+        held = memory.holdings(device, [])
+        after = kept_bytes(memory.take_account(device, held), held, device.stranded())
+        assert after - before == 10 * MIB + stranded
+        kept.clear()
+
+
+def test_without_the_drivers_table_of_processes_torchs_tensors_are_still_followed():
+    """Windows and WSL2 do not tell the memory of a process."""
+    device, manager, watcher = SimulatedDevice(nvml=False), SimulatedManager(), GrowthWatcher()
+    said = []
+    for _ in range(3):
+        kept.append(device.allocate(200 * MIB))
+        said.append(watch(watcher, device, manager))
+    assert said[:2] == [None, None] and said[2].bytes_per_run == 200 * MIB
 
 
 def test_twenty_flat_scenes_raise_no_alarm():

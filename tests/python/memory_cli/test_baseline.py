@@ -149,7 +149,7 @@ class Server:
     def post(self, path: str, body: dict, timeout: float) -> dict:
         self.asked.append(path.rpartition("/")[2])
         seen = {"own_bytes": 3 * GIB, "began_at": GIB, "growing": self.growing}
-        return {"own_bytes": self.left} if path.endswith("repair") else seen
+        return {"kept_bytes": self.left} if path.endswith("repair") else seen
 
 
 @pytest.mark.parametrize(
