@@ -1,6 +1,12 @@
 """Errors of TrueTile. Each message names the argument, the value it got and the values allowed."""
 
-__all__ = ["BudgetError", "InvalidArgument", "LadderExhausted", "NonFiniteError"]
+__all__ = [
+    "BudgetError",
+    "InvalidArgument",
+    "LadderExhausted",
+    "NonFiniteError",
+    "WorkflowError",
+]
 
 
 class InvalidArgument(ValueError):
@@ -17,6 +23,10 @@ class LadderExhausted(RuntimeError):
 
 class NonFiniteError(RuntimeError):
     """The VAE made NaN or Inf from finite input, in float32 too; the message says where."""
+
+
+class WorkflowError(InvalidArgument):
+    """A workflow that cannot be read; the message says where and what was expected there."""
 
 
 # What a user reads in an error dialog: the package's name, not the path that the pack lies at.
