@@ -13,8 +13,11 @@ __all__ = [
     "LadderExhausted",
     "NonFiniteError",
     "Report",
+    "WorkflowError",
+    "convert",
     "decode",
     "encode",
+    "undo",
 ]
 
 _HOMES = {
@@ -25,6 +28,9 @@ _HOMES = {
     "LadderExhausted": "errors",
     "NonFiniteError": "errors",
     "Report": "report",
+    "WorkflowError": "errors",
+    "convert": "converter",
+    "undo": "converter",
     "decode": "api",
     "encode": "api",
 }
