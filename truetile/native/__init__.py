@@ -3,6 +3,15 @@
 Importing this imports neither torch nor a library; the first call does.
 """
 
+from .group_norm import group_affine, group_moments, group_moments_scratch
 from .ops import blend_tile, count_nonfinite, status, why_twin
 
-__all__ = ["blend_tile", "count_nonfinite", "status", "why_twin"]
+__all__ = [
+    "blend_tile",
+    "count_nonfinite",
+    "group_affine",
+    "group_moments",
+    "group_moments_scratch",
+    "status",
+    "why_twin",
+]

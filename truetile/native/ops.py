@@ -1,4 +1,4 @@
-"""The two ops, native where a library serves the call and plain torch elsewhere.
+"""The ops, native where a library serves the call and plain torch elsewhere.
 
 Which of the two runs is decided per call and counted with its reason; `status()` shows it.
 """
@@ -216,5 +216,5 @@ def _register_fakes() -> None:
     """Nothing is returned, so that tracing needs no shapes: only to be told that."""
     import torch
 
-    for op in ("blend_tile", "count_nonfinite"):
+    for op in ("blend_tile", "count_nonfinite", "group_affine", "group_moments"):
         torch.library.register_fake(f"truetile::{op}", lambda *args: None)

@@ -10,6 +10,9 @@ from collections.abc import Sequence
 import torch
 
 from . import checks
+from .group_norm_twins import group_affine, group_moments
+
+__all__ = ["blend_tile", "count_nonfinite", "group_affine", "group_moments"]
 
 # The axes of a block, out and the line buffers after the channel axis.
 _T, _Y, _X = 1, 2, 3
