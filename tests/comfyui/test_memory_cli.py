@@ -12,6 +12,10 @@ import pytest
 from prompts import Graph
 from server import REPOSITORY
 
+sys.path.insert(0, str(REPOSITORY / "tests" / "python" / "memory_cli"))
+
+import terminal
+
 from truetile.watch.client import Client, Refused
 
 
@@ -56,6 +60,24 @@ def test_watch_reads_what_the_kernel_says(url) -> None:
     assert abs(free - meminfo("MemAvailable")) < 2**30
     assert abs(used - (total - free)) < 2**26
     assert "[ComfyUI] (main memory)" in done.stdout and "torch reserved" not in done.stdout
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_of_a_real_server(url, columns) -> None:
+    frames, code, _ = terminal.watch(["--server", url, "--interval", "0.1"], columns, 24, frames=3)
+    page = frames[2]
+    assert code == 0 and page[2] == "main memory  [ComfyUI]"
+    assert all(len(line) <= columns for line in page)
+    used, total = (
+        float(number) * 2**30
+        for number in re.search(
+            r"used +([\d.]+) GiB +\d+% of ([\d.]+) GiB, highest seen", page[3]
+        ).groups()
+    )
+    assert abs(total - meminfo("MemTotal")) < 2**28
+    assert abs(used - (meminfo("MemTotal") - meminfo("MemAvailable"))) < 2**30
+    assert re.fullmatch(r"  [▁▂▃▄▅▆▇█]{3}", page[5])
+    assert sum("main memory" in line for line in page) == 1, "not once more as RAM"
 
 
 def test_repair_tells_each_step(url) -> None:

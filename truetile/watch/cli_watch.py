@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import os
 import sys
 import time
 
@@ -32,9 +33,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Reads until Ctrl-C or `--count`."""
-    table = screen.Table() if sys.stdout.isatty() else None
+    """Reads until Ctrl-C, which is its usual end, or `--count`."""
     title = f"TrueTile memory watch, {args.server.url}, every {args.interval:g} s"
+    table = screen.Table(title, args.interval) if _draws() else None
+    try:
+        _watch(args, table)
+    except KeyboardInterrupt:
+        print()
+    return 0
+
+
+def _draws() -> bool:
+    """Whether stdout is a terminal that can be drawn on."""
+    if not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
+        return False
+    if os.name == "nt":
+        os.system("")
+    return True
+
+
+def _watch(args: argparse.Namespace, table: screen.Table | None) -> None:
     due = time.monotonic()
     for number in itertools.count(1):
         readings, problem = [], ""
@@ -45,16 +63,15 @@ def run(args: argparse.Namespace) -> int:
         last = number == args.count
         if last and problem:
             raise CommandFailed(problem)
-        _show(table, title, readings, problem)
+        _show(table, readings, problem)
         if last:
-            return 0
+            return
         # A slow answer does not make the next reading come at once.
         due = max(due + args.interval, time.monotonic())
         time.sleep(due - time.monotonic())
-    return 0
 
 
-def _show(table: screen.Table | None, title: str, readings: list, problem: str) -> None:
+def _show(table: screen.Table | None, readings: list, problem: str) -> None:
     now = time.time()
     if table is None:
         for reading in readings:
@@ -62,6 +79,6 @@ def _show(table: screen.Table | None, title: str, readings: list, problem: str) 
         if problem:
             print(problem, file=sys.stderr, flush=True)
         return
-    table.missed() if problem else table.add(readings)
-    sys.stdout.write(table.text(readings, title, problem))
+    table.missed(problem) if problem else table.add(readings, now)
+    sys.stdout.write(table.text(now))
     sys.stdout.flush()

@@ -16,6 +16,7 @@ _FREE = ("vram_free", "free_vram", "vram_free_mb", "free_mem_mb", "free_mb")
 _USED = ("vram_used", "used_vram", "vram_used_mb", "used_mem_mb", "used_mb")
 # Devices without memory of their own: torch's figures of them repeat the machine's.
 _MAIN_MEMORY = ("cpu", "mps")
+MAIN_MEMORY = "main memory"  # the note on their readings
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,11 @@ class Reading:
     ram_total: int | None = None
     ram_free: int | None = None
     note: str = ""
+
+    @property
+    def main_memory(self) -> bool:
+        """Whether the device is the machine's own memory."""
+        return self.note == MAIN_MEMORY
 
     @property
     def used(self) -> int | None:
@@ -64,7 +70,7 @@ def _device(entry: dict[str, Any], system: dict[str, Any], source: str) -> Readi
     note = ""
     if entry.get("type") in _MAIN_MEMORY:
         reserved = unused = None
-        note = "main memory"
+        note = MAIN_MEMORY
     if total is None:
         free = None if used is None and not free else free
     if free is None and used is not None and total is not None:

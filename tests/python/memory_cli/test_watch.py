@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # pytest's importlib mode leaves siblings out
 
+import terminal
 from fake_server import answering
 
 from truetile import cli
@@ -99,9 +101,9 @@ def test_unknown_is_never_zero() -> None:
     text = screen.line(device(vram_total=8 * GIB), 0.0)
     assert "used unknown, free unknown, total 8.00 GiB" in text
     assert not re.search(r"\b0(\.0+)? [GM]iB", text)
-    table = screen.Table()
-    table.add([device()])
-    page = table.text([device()], "title")
+    table = screen.Table("title", 1.0)
+    table.add([device()], 0.0)
+    page = table.text(0.0)
     assert "unknown" in page and not re.search(r"\b0(\.0+)? [GM]iB", page)
 
 
@@ -158,6 +160,73 @@ def test_readings_as_lines(capsys) -> None:
     assert len(lines) == 2
     said = "card: used 1.00 GiB, free 1.00 GiB, total 2.00 GiB, RAM free 3.00 GiB [ComfyUI]"
     assert all(line.endswith(said) for line in lines)
+
+
+CARD = {
+    "name": "cuda:0 NVIDIA GeForce RTX 4090 : cudaMallocAsync", "type": "cuda",
+    "vram_total": 24 * GIB, "vram_free": 9 * GIB,
+    "torch_vram_total": 12 * GIB, "torch_vram_free": 2 * GIB,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (120, 30)])
+def test_the_table_on_a_terminal(columns, lines) -> None:
+    """Two cards of one name: neither takes the other's bars, and the RAM is there once."""
+    stats = {
+        "system": {"ram_total": 64 * GIB, "ram_free": 31 * GIB},
+        "devices": [CARD, {**CARD, "vram_free": 100 * 2**20, "torch_vram_free": 0}],
+    }
+    with answering({"/system_stats": stats}) as url:
+        argv = ["--server", url, "--interval", "0.1"]
+        frames, code, rest = terminal.watch(argv, columns, lines, frames=4)
+    assert code == 0 and "interrupted" not in rest, "Ctrl-C is its usual end"
+    page = frames[3]
+    assert all(len(line) <= columns for line in page) and len(page) < lines
+    assert page[0].startswith(f"TrueTile memory watch, {url}, every 0.1 s  ")
+    assert len(page[0]) == columns, "the time stands at the right edge"
+    text = "\n".join(page)
+    assert "used              17.00 GiB  70% of 24.00 GiB, highest seen 17.00 GiB" in text
+    assert "used              23.90 GiB  99% of 24.00 GiB, highest seen 23.90 GiB" in text
+    assert "torch reserved    12.00 GiB  2.00 GiB of it unused" in text
+    assert text.count("main memory\n  used              33.00 GiB  51% of 64.00 GiB") == 1
+    bars = [line for line in page if line.startswith("  ▆") or line.startswith("  █")]
+    assert [bar.strip() for bar in bars] == ["▆▆▆▆", "████"]
+    assert text.count("used in the last 0.4 s, full height 24.00 GiB") == 2
+    assert page[-1].startswith("Ctrl-C ends.")
+
+
+def test_a_low_terminal_gets_a_line_for_each_device() -> None:
+    stats = {
+        "system": {"ram_total": 64 * GIB, "ram_free": 31 * GIB}, "devices": [CARD, CARD, CARD]
+    }  # fmt: skip
+    with answering({"/system_stats": stats}) as url:
+        frames, _, _ = terminal.watch(["--server", url, "--interval", "0.1"], 80, 10, frames=2)
+    assert [line.strip()[:30] for line in frames[1][1:]] == [
+        *["17.00 GiB of  24.00 GiB used  "] * 3, "33.00 GiB of  64.00 GiB used  "
+    ]  # fmt: skip
+
+
+def test_the_last_figures_stay_with_their_age_when_the_server_goes(no_driver, monkeypatch) -> None:
+    monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((80, 24)))
+    table = screen.Table("title", 2.0)
+    table.add([device(**{k: v for k, v in CARD.items() if k.startswith("vram")})], 100.0)
+    table.missed("no reading: http://127.0.0.1:8188: Connection refused; " + "and why " * 12)
+    page = re.sub("\x1b\\[.", "", table.text(107.0)).splitlines()
+    assert all(len(line) <= 80 for line in page)
+    assert page[1].startswith("no reading: http://127.0.0.1:8188: Connection refused; and why")
+    assert page[2].startswith("and why"), "the whole reason, on as many lines as it needs"
+    text = "\n".join(page)
+    assert "The figures are 7.0 s old." in text and "15.00 GiB  62% of 24.00 GiB" in text
+    assert "  ▆ \n" in text.replace("▅", "▆"), "a gap for what was missed"
+    table.add([device(**CARD)], 108.0)
+    assert "no reading" not in table.text(108.0)
+
+
+def test_a_terminal_that_cannot_be_drawn_on_gets_lines() -> None:
+    with answering({"/system_stats": {"devices": [CARD]}}) as url:
+        argv = ["--server", url, "--interval", "0.1", "--count", "2"]
+        _, code, rest = terminal.watch(argv, 80, 24, frames=0, term="dumb")
+    assert code == 0 and "\x1b" not in rest and rest.count("used 17.00 GiB") == 2
 
 
 def test_no_reading_at_all_fails_in_one_line(capsys, no_driver) -> None:
