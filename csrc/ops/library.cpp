@@ -8,4 +8,8 @@ STABLE_TORCH_LIBRARY(truetile, m) {
       "Tensor(d!) line_t, int[] use, int[] lead, int[] tail, int[] offset, int[] origin, "
       "int[] out_origin, float scale, float shift, float lo, float hi) -> ()");
   m.def("count_nonfinite(Tensor x, Tensor(a!) counts) -> ()");
+  m.def(
+      "norm_pad(Tensor x, Tensor(a!) out, Tensor? scale, Tensor? shift, bool rms, bool silu, "
+      "int up, int skip, int top, int bottom, int left, int right) -> ()");
+  m.def("merge(Tensor y, Tensor? bias, Tensor? residual, Tensor(a!) out) -> ()");
 }
