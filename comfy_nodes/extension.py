@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import memory_routes, memory_service, vae_port
+from . import convert_routes, memory_routes, memory_service, vae_port
 from .nodes_memory import FreeMemoryProbe, MemoryCheckpoint, MemoryReport
 from .nodes_vae import TrueTileVAE, TrueTileVAEDecode, TrueTileVAEEncode
 
@@ -12,6 +12,8 @@ vae_port.register()
 memory_service.setup()
 # The command line asks a running server through these.
 memory_routes.register()
+# And the editor has workflows converted.
+convert_routes.register()
 
 
 class TrueTileExtension(ComfyExtension):

@@ -17,6 +17,10 @@ from .rewrite import dump, rewrite
 _MAX_GIB = 1024
 
 
+class NotConverted(WorkflowError):
+    """There is nothing to undo."""
+
+
 @dataclass(frozen=True)
 class Conversion:
     """The new document and what was done for it.
@@ -83,8 +87,8 @@ def convert(
 def undo(workflow: dict[str, Any] | str) -> Conversion:
     """The workflow as it was before `convert`, however often it was converted.
 
-    What was edited since keeps the edit; `notes` then say where. Raises WorkflowError for a
-    document that was never converted, or is none.
+    What was edited since keeps the edit; `notes` then say where. Raises WorkflowError, or
+    NotConverted for a document that was never converted.
     """
 
     opened = _open(workflow)
@@ -92,7 +96,7 @@ def undo(workflow: dict[str, Any] | str) -> Conversion:
     had = consistency.problems(data)
     changes = undo_store.take(data)
     if not changes:
-        raise WorkflowError("the workflow has no record of a conversion to undo")
+        raise NotConverted("the workflow has no record of a conversion to undo")
     steps = rules.Steps()
     try:
         for change in reversed(changes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import InvalidArgument
@@ -18,20 +19,20 @@ def folder(name: str, path: Path) -> Path:
     return path
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, text: str | bytes) -> None:
     """Replaces the file at once; a reader, or the next start after a power cut, sees old or new."""
     write_all({path: text})
 
 
-def write_all(texts: dict[Path, str]) -> None:
+def write_all(texts: Mapping[Path, str | bytes]) -> None:
     """All of them, or none where writing one fails: each is complete before the first is seen."""
     ready: list[tuple[str, Path]] = []
     try:
         for path, text in texts.items():
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
             ready.append((name, path))
-            with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-                file.write(text)
+            with os.fdopen(handle, "wb") as file:
+                file.write(text.encode() if isinstance(text, str) else text)
                 file.flush()
                 os.fsync(file.fileno())
             Path(name).chmod(0o644)  # mkstemp's files are for the owner only
