@@ -171,6 +171,7 @@ def _each_item(
     from .engine.blended import Job, TileRunner
     from .engine.outcome import Outcome
     from .engine.output import HostBatch
+    from .memory.monitor import fed
 
     decoding = operation == "decode"
     channels = port.pixel_channels if decoding else port.latent_channels
@@ -185,16 +186,17 @@ def _each_item(
         pin=hooks.pin,
     )
     outcome = Outcome()
+    heard = fed(hooks.progress)
     for index in range(items):
         ladder = plan.ladder()
         job = Job(port, operation, source[index : index + 1], batch.item(index), carry)
         runner = TileRunner(job, ladder, last_rung=len(plan.rungs) - 1)
 
         def progress(done: int, total: int, index: int = index) -> None:
-            hooks.progress(index * total + done, items * total)
+            heard(index * total + done, items * total)
 
         try:
-            runner.run(hooks.check_interrupt, progress if hooks.progress else None)
+            runner.run(hooks.check_interrupt, progress if heard else None)
         except LadderExhausted as error:
             raise plan.explain(error) from None
         outcome.add(ladder, runner)

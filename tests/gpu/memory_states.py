@@ -15,6 +15,7 @@ from collections.abc import Callable
 import torch
 import witness
 
+import truetile
 from truetile import memory
 from truetile.memory.core import BACKEND
 from truetile.memory.repair import repair
@@ -132,6 +133,7 @@ def main() -> None:
     leaks(verdict)
     fragmentation(device, manager)
     peaks(device)
+    tiles(device)
     overhead(device)
 
 
@@ -206,6 +208,39 @@ def peaks(device) -> None:
         stats = monitor.end_phase()
         show("phase", name, **memory.phase_data(stats))
     monitor.stop()
+
+
+def tiles(device) -> None:
+    """A decode in tiles beside a monitor: torch's counters are fed between them, by nobody here."""
+    reads, marks = [0], device.marks
+
+    def counted():
+        reads[0] += 1
+        return marks()
+
+    def decode(latent: torch.Tensor) -> torch.Tensor:
+        work = torch.empty(GIB, dtype=torch.uint8, device="cuda")
+        torch.cuda.synchronize()
+        time.sleep(0.03)  # longer than a sampling interval
+        del work
+        return torch.nn.functional.interpolate(latent[:, :3], scale_factor=8.0)
+
+    vae = truetile.Callables(
+        decode=decode, spatial=8, latent_channels=4, bytes_per_pixel=100.0, device="cuda"
+    )
+    samples = torch.randn(1, 4, 64, 64)
+    torch.cuda.reset_peak_memory_stats()
+    monitor = memory.Monitor(device)
+    device.marks = counted
+    monitor.start()
+    monitor.begin_phase("tiles")
+    before = reads[0]
+    _, report = truetile.decode(vae, samples, mode="blended", tile_size=128, overlap=0)
+    fed = reads[0] - before
+    stats = monitor.end_phase()
+    monitor.stop()
+    del device.marks
+    show("tiles", "decode", tiles=report.tiles, fed=fed, **memory.phase_data(stats)["channels"])
 
 
 def overhead(device) -> None:

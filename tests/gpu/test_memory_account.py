@@ -109,6 +109,13 @@ def test_a_spike_of_50_ms_is_caught(run):
     assert below["widest_gap"] < 0.1
 
 
+def test_torchs_counters_are_fed_between_tiles(run):
+    decode = run["tiles"]["decode"]
+    assert decode["fed"] == decode["tiles"] == 16
+    assert decode["torch_allocated"]["peak"] >= GIB, decode
+    assert decode["torch_allocated"]["rank"] == "high-water mark"
+
+
 def test_the_sampler_costs_next_to_nothing(run):
     cost = run["overhead"]["sampler"]
     assert cost["samples"] > 10, cost

@@ -6,7 +6,10 @@ import csv
 import io
 import json
 import threading
+import time
+import weakref
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +19,7 @@ from .devices import MemoryDevice, device_for
 
 INTERVAL = 0.02  # seconds between samples
 CAPACITY = 90_000  # samples kept: half an hour
+Progress = Callable[[int, int], None]
 RECORDED = 1000  # phases, and entries, kept: a server that runs for weeks must not grow
 
 
@@ -32,8 +36,8 @@ class Entry:
 class Monitor:
     """Follows one device. Phases are closed by the next one, or by `end_phase`.
 
-    torch's counters are fed whenever something of ours runs (`feed`); torch's peak counter is read,
-    never reset.
+    torch's counters are fed at both ends of a phase and between the tiles of a decode or encode
+    (`feed`, `fed`); torch's peak counter is read, never reset.
     """
 
     def __init__(self, device: MemoryDevice | None = None, interval: float = INTERVAL) -> None:
@@ -57,8 +61,10 @@ class Monitor:
 
     def start(self) -> None:
         self.sampler.start()
+        _running.add(self)
 
     def stop(self) -> None:
+        _running.discard(self)
         self.end_phase()
         self.sampler.stop()
 
@@ -136,6 +142,32 @@ class Monitor:
 
     def text(self) -> str:
         return "\n".join(describe.phase_text(stats) for stats in self.phases)
+
+
+_running: weakref.WeakSet[Monitor] = weakref.WeakSet()
+
+
+def fed(progress: Progress | None) -> Progress | None:
+    """`progress` that also feeds the monitors that run; without any, `progress` as it is.
+
+    For work in tiles and strips: between two of them torch's counters are worth reading. At most
+    once in the sampling interval: a finer mark would be overwritten before it is sampled.
+    """
+    monitors = list(_running)
+    if not monitors:
+        return progress
+    due = 0.0
+
+    def feed(done: int, total: int) -> None:
+        nonlocal due
+        if (now := time.monotonic()) >= due:
+            for monitor in monitors:
+                monitor.feed()
+            due = now + min(monitor.interval for monitor in monitors)
+        if progress is not None:
+            progress(done, total)
+
+    return feed
 
 
 _monitor: Monitor | None = None
