@@ -97,7 +97,10 @@ class Executor {
       const std::int64_t read = chunk_[at].read.length() * strip_.layers[at].read.length() * 8;
       call_.push_back(made * strip_.layers[at].out.length() * 8);
       if (!layer.padded) call_.push_back(read);
-      if (layer.source == 0) call_.push_back(read);
+      if (layer.source == 0) {
+        // As it lies on the host, converted, in the VAE's dtype.
+        for (const std::int64_t bytes : {read / 2, read / 2, read}) call_.push_back(bytes);
+      }
     }
     for (const std::int64_t bytes : call_) heap_.take(bytes);
   }

@@ -7,7 +7,7 @@
 namespace truetile {
 namespace {
 
-constexpr std::int64_t kScores = std::int64_t{1} << 26;  // elements of a block of attention scores
+constexpr std::int64_t kScores = std::int64_t{1} << 24;  // elements of a block of attention scores
 constexpr std::int64_t kFp32Bytes = 4;
 
 std::int64_t checked_bytes(std::int64_t elem_bytes) {
@@ -135,11 +135,15 @@ std::int64_t Schedule::call(std::size_t at) const {
   if (layer.kind == LayerKind::kTimeUp) frames *= 2;
   if (layer.kind == LayerKind::kTimeDown) frames /= 2;
   const Size result = {frames, rows_.out[at], size[2], size[3]};
-  // Unpadded convolutions may copy what they read; the clip itself is fetched from the host.
+  // Unpadded convolutions may copy what they read. The clip itself is fetched from the host and
+  // converted: once as it lies there, once converted, once in the VAE's dtype.
   const std::int64_t columns = sizes_[static_cast<std::size_t>(layer.source)][2];
   const Size read = {frames_.read[at], rows_.read[at], columns, layer.in_channels};
-  const std::int64_t copies = (layer.padded ? 0 : 1) + (layer.source == 0 ? 1 : 0);
-  return blocks(result) + copies * blocks(read);
+  std::int64_t total = blocks(result) + (layer.padded ? 0 : blocks(read));
+  if (layer.source == 0) {
+    total += blocks(read) + 2 * round_up(bytes(read) / elem_bytes_ * kFp32Bytes, kTorchBlock);
+  }
+  return total;
 }
 
 std::int64_t Schedule::bytes(const Size& size) const noexcept {

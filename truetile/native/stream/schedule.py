@@ -27,7 +27,7 @@ from .rows import RowPlan, StripRows, row_limits
 
 BLOCK = 512  # torch's CUDA allocator hands out multiples of so many bytes
 _FP32_BYTES = 4
-_SCORES = 1 << 26  # elements of one block of attention scores
+_SCORES = 1 << 24  # elements of one block of attention scores
 
 
 @dataclass(frozen=True)
@@ -183,11 +183,15 @@ class Schedule:
         frames = self._frames.convolved[at]
         made = {LayerKind.TIME_UP: 2 * frames, LayerKind.TIME_DOWN: frames // 2}
         result = (made.get(layer.kind, frames), self._rows.out[at], w, c)
-        # Unpadded convolutions may copy what they read; the clip itself is fetched from the host.
+        # Unpadded convolutions may copy what they read. The clip itself is fetched from the host
+        # and converted: once as it lies there, once converted, once in the VAE's dtype.
         columns = self.sizes[layer.source][2]
         read = (self._frames.read[at], self._rows.read[at], columns, layer.in_channels)
-        copies = (not layer.padded) + (layer.source == 0)
-        return self._blocks(result) + copies * self._blocks(read)
+        total = self._blocks(result) + (0 if layer.padded else self._blocks(read))
+        if layer.source == 0:
+            fp32 = self._bytes(read) // self.elem_bytes * _FP32_BYTES
+            total += self._blocks(read) + 2 * round_up(fp32, BLOCK)
+        return total
 
     def _bytes(self, shape: Size) -> int:
         t, h, w, c = shape
