@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from ..truetile.engine import ports
-from ..truetile.families import wan_carry
+from ..truetile.families import recognise, wan_carry
+from ..truetile.families.program import Declined
 from . import host, vae_cost, vae_facts
 from .fp32_weights import float32_weights
 
@@ -79,6 +80,11 @@ class ComfyVaePort:
 
     def carry(self, operation: str) -> Any:
         return wan_carry.carry_for(self._model, operation)
+
+    def program(self, operation: str, *, still: bool) -> Any:
+        if self._options:
+            raise Declined(f"the VAE is called with options of its own: {sorted(self._options)}")
+        return recognise.program_of(self._model, operation, still=still)
 
 
 def register() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .errors import BudgetError, InvalidArgument, LadderExhausted
@@ -13,6 +13,7 @@ from .report import Report
 if TYPE_CHECKING:
     import torch
 
+    from .engine.memory import PeakMark
     from .engine.planning import Plan
     from .engine.ports import VaePort
 
@@ -25,7 +26,8 @@ class Settings:
 
     tile_size, overlap: pixels. temporal_size, temporal_overlap: frames. mode: "untiled" makes one
     call and never falls back; "exact" allows only plans equal to it; "blended" starts with tiles;
-    "auto" takes the first that fits `budget` bytes (None: what is free) and goes down on demand.
+    "auto" is exact where the VAE's layers are known, else it takes the first that fits `budget`
+    bytes (None: what is free) and goes down on demand.
     """
 
     mode: str = "auto"
@@ -136,26 +138,65 @@ def _run(
 
     from .engine.inputs import latents_of, pixels_of
     from .engine.memory import PeakMark
-    from .engine.planning import make_plan
     from .engine.ports import Affine, port_for
-    from .memory.allocator import reserve_bytes
 
     began = time.perf_counter()
     port = port_for(vae)
     source = latents_of(port, data) if operation == "decode" else pixels_of(port, data)
+    mark = PeakMark(port.device)
+    # Not inference mode: the caller may go on working in place on what it gets.
+    with torch.no_grad():
+        engine = _exactly if settings.mode in ("auto", "exact") else _blended
+        result, report = engine(port, source, operation, settings, hooks)
+        if operation == "decode" and not isinstance(port.finish, Affine):
+            result = port.finish(result)
+    return result, report(mark, time.perf_counter() - began)
+
+
+_Reporter = Callable[["PeakMark", float], Report]
+
+
+def _exactly(
+    port: VaePort, source: torch.Tensor, operation: str, settings: Settings, hooks: Hooks
+) -> tuple[torch.Tensor, _Reporter]:
+    """The exact engine where it can serve, else the ladder with the reason in the report."""
+    from .engine.exact_request import ExactRequest
+    from .families.program import Declined
+    from .memory.allocator import reserve_bytes
+
+    try:
+        request = ExactRequest(port, operation, source, settings, reserve_bytes())
+        return request.run(hooks), request.report
+    except Declined as declined:
+        reason = str(declined)
+    except (BudgetError, LadderExhausted) as error:
+        if settings.mode == "exact":
+            raise
+        reason = str(error)
+    return _blended(port, source, operation, settings, hooks, no_exact=reason)
+
+
+def _blended(
+    port: VaePort,
+    source: torch.Tensor,
+    operation: str,
+    settings: Settings,
+    hooks: Hooks,
+    no_exact: str | None = None,
+) -> tuple[torch.Tensor, _Reporter]:
+    """The ladder of tiles; `no_exact` is why the exact engine does not serve."""
+    from .engine.planning import make_plan
+    from .memory.allocator import reserve_bytes
+
     carry = port.carry(operation) if port.time is not None else None
     plan = make_plan(port, operation, source, settings, carried=carry is not None)
     reserve = reserve_bytes()
     port.prepare(plan.needed_bytes + reserve)
     plan = plan.fitted(lambda: max(0, port.free_bytes() - reserve))
-    mark = PeakMark(port.device)
-    # Not inference mode: the caller may go on working in place on what it gets.
-    with torch.no_grad():
-        result, done = _each_item(port, operation, source, carry, plan, hooks)
-        if operation == "decode" and not isinstance(port.finish, Affine):
-            result = port.finish(result)
-    seconds = time.perf_counter() - began
-    return result, done.report(operation, plan, mark, seconds)
+    if no_exact is not None:
+        plan = replace(plan, why=f"{plan.why}; not the exact engine: {no_exact}")
+    result, done = _each_item(port, operation, source, carry, plan, hooks)
+    return result, lambda mark, seconds: done.report(operation, plan, mark, seconds)
 
 
 def _each_item(

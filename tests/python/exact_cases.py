@@ -7,6 +7,7 @@ import math
 import torch
 
 from truetile.engine.exact import ExactJob, ExactRun
+from truetile.engine.exact_weights import pack
 from truetile.engine.output import IDENTITY, HostBatch
 from truetile.families.program import Program
 from truetile.families.recognise import program_of
@@ -41,6 +42,13 @@ def program_plans(module, operation: str, source: torch.Tensor) -> list[StreamPl
 
 def run_program(program: Program, source: torch.Tensor, plans: list[StreamPlan], **hooks):
     """[1, C, T, H, W] in float32, and the run."""
+    batch, run = program_run(program, source, plans)
+    run.run(**hooks)
+    return batch.finish(), run
+
+
+def program_run(program: Program, source: torch.Tensor, plans: list[StreamPlan]):
+    """The result's memory and the run that will fill it."""
     shapes, clip = program.shapes, clip_size(source)
     frames, rows, columns, channels = value_sizes(shapes, clip)[-1]
     batch = HostBatch(
@@ -53,10 +61,10 @@ def run_program(program: Program, source: torch.Tensor, plans: list[StreamPlan],
         pin=False,
     )
     batch.tensor.fill_(float("nan"))
-    job = ExactJob(program, source[0], batch.item(0), IDENTITY, source.device, source.dtype)
-    run = ExactRun(job, plans)
-    run.run(**hooks)
-    return batch.finish(), run
+    job = ExactJob(
+        program, source[0], lambda x: x, batch.item(0), IDENTITY, source.device, source.dtype
+    )
+    return batch, ExactRun(job, plans, pack(program, source.device, source.dtype))
 
 
 def run_exact(module, operation: str, source: torch.Tensor, plan: StreamPlan) -> torch.Tensor:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from exact_cases import difference, program_plans, run_exact, still_or_clip
 
+from truetile.demo.port import use_onednn
 from truetile.families.program import Declined
 from truetile.families.recognise import program_of
 
@@ -97,7 +98,10 @@ def test_the_error_at_strip_borders_is_that_of_elsewhere(vae) -> None:
     for border in range(8, error.shape[0], 8):
         near[border - 2 : border + 2] = True
     assert error[near].mean() <= 1.5 * error[~near].mean()
-    untiled = (vae.decode(z).sample - reference).abs().mean()
+    # oneDNN on both sides: torch's other kernel for small clips adds up in another order.
+    same = wan()
+    use_onednn(same)
+    untiled = (same.decode(z).sample - reference).abs().mean()
     assert error.mean() <= 1.2 * untiled
 
 

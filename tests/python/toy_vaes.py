@@ -97,6 +97,8 @@ class LimitedMemory:
     while we work. Every call that succeeds is recorded.
     """
 
+    program = None  # the exact engine makes no calls that could be limited
+
     def __init__(self, port: CallablesPort, limits: list[int]) -> None:
         self._port = port
         self._limits = limits

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ..families.recognise import program_of
 from ..families.wan_carry import carry_for
 from ..plan import AxisScale, CostModel
 from .memory import free_bytes
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..families.carry import CausalCarry
+    from ..families.program import Program
 
 
 def accepts(vae: Any) -> bool:
@@ -83,6 +85,9 @@ class DiffusersPort:
 
     def carry(self, operation: str) -> CausalCarry | None:
         return carry_for(self._vae, operation)
+
+    def program(self, operation: str, *, still: bool) -> Program:
+        return program_of(self._vae, operation, still=still)
 
 
 def _spatial_factor(vae: Any) -> int:

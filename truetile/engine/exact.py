@@ -17,7 +17,7 @@ from ..report import human_bytes
 from ..stream import Schedule, Segment, Span, StreamPlan
 from .exact_output import HostSink, Store
 from .exact_segment import SegmentRun
-from .exact_weights import pack
+from .exact_weights import Packed
 from .memory import is_out_of_memory, release
 from .output import HostOutput
 from .ports import Affine
@@ -30,12 +30,14 @@ _NEXT_SHARE = 0.9
 class ExactJob:
     """One clip or image.
 
-    source: [C, T, h, w] on any device; latents to decode, raw pixels to encode. output and finish:
-    where the result goes, and what becomes of it on the way.
+    source: [C, T, h, w] on any device; latents to decode, pixels in [0, 1] to encode. convert:
+    makes the VAE's input of a [1, C, t, h, w] part of it, on the device. output and finish: where
+    the result goes, and what becomes of it on the way.
     """
 
     program: Program
     source: torch.Tensor
+    convert: Callable[[torch.Tensor], torch.Tensor]
     output: HostOutput
     finish: Affine
     device: torch.device
@@ -59,12 +61,14 @@ class Tally:
 class ExactRun:
     """Works on the first of `plans`, which are sorted by falling need, and falls on demand."""
 
-    def __init__(self, job: ExactJob, plans: Sequence[StreamPlan]) -> None:
+    def __init__(
+        self, job: ExactJob, plans: Sequence[StreamPlan], weights: tuple[Packed, ...]
+    ) -> None:
         self._job = job
         self._plans = list(plans)
         c, t, h, w = job.source.shape
         self._clip = (t, h, w, c)
-        self._weights = pack(job.program, job.device, job.dtype)
+        self._weights = weights
         self._stores: dict[int, Store] = {}
         # Finished rows of each value that is stored or given out, in the plans so far.
         self._finished: dict[int, int] = {}
@@ -181,8 +185,10 @@ class ExactRun:
         """Rows of a stored value, or of the clip itself, as [t, h, w, C] on the device."""
         if value:
             return self._stores[value].target(frames, rows)
-        part = self._job.source[:, frames.begin : frames.end, rows.begin : rows.end]
-        return part.permute(1, 2, 3, 0).to(device=self._job.device, dtype=self._job.dtype)
+        job = self._job
+        part = job.source[None, :, frames.begin : frames.end, rows.begin : rows.end]
+        # Converted on the device: the CPU would take as long as the encode itself.
+        return job.convert(part.to(job.device)).to(job.dtype)[0].permute(1, 2, 3, 0)
 
 
 def _macs(schedule: Schedule, until: int | None = None) -> float:

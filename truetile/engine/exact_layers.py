@@ -13,6 +13,9 @@ from ..stream import LayerFrames, LayerKind, LayerRows, StreamLayer, attention_r
 from .exact_weights import Packed
 
 _EPSILON = 1e-12  # of torch.nn.functional.normalize
+_SCRATCH = 1 << 20  # elements that are normed at once
+# Temporaries of the norm beside what a schedule counts: the input and its quotient in float32.
+SCRATCH_BYTES = 2 * 4 * _SCRATCH
 
 
 def norm(x: torch.Tensor, weights: Packed, silu: bool) -> torch.Tensor:
@@ -50,11 +53,14 @@ def fill_padded(
     # Columns beyond the last one that a stride reaches are never read.
     width = inner.shape[2] // layer.columns.up
     up = layer.rows.up
-    for source, target in zip(x, inner, strict=True):  # a frame each: small temporaries
-        value = norm(source[:, :width], weights, silu)
+    block = max(1, _SCRATCH // (x.shape[2] * x.shape[3]))
+    for source, target in zip(x, inner, strict=True):
         if up == layer.columns.up == 1:
-            target.copy_(value)
+            for row in range(0, target.shape[0], block):
+                part = source[row : row + block, :width]
+                target[row : row + block].copy_(norm(part, weights, silu))
             continue
+        value = norm(source[:, :width], weights, silu)
         wide = target.unflatten(1, (width, layer.columns.up))
         for phase in range(up):
             first = (phase - rows.skip) % up
@@ -68,11 +74,19 @@ def convolve(x: torch.Tensor, weights: Packed, layer: StreamLayer) -> torch.Tens
     if weights.weight.dim() == 5:
         stride = (2 if layer.kind == LayerKind.TIME_DOWN else 1, layer.rows.stride)
         stride = (*stride, layer.columns.stride)
-        y = F.conv3d(x.permute(3, 0, 1, 2)[None], weights.weight, weights.bias, stride)
+        y = _conv3d(x.permute(3, 0, 1, 2)[None], weights.weight, weights.bias, stride)
         return y[0].permute(1, 2, 3, 0)
     stride = (layer.rows.stride, layer.columns.stride)
     y = F.conv2d(x.permute(0, 3, 1, 2), weights.weight, weights.bias, stride)
     return y.permute(0, 2, 3, 1)
+
+
+def _conv3d(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, stride):
+    if x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
+        # For channels x frames x height up to 20480 torch itself would unfold the input: 27 times
+        # its memory, which no plan counts, and slower.
+        return torch.ops.aten.mkldnn_convolution(x, weight, bias, (0,) * 3, stride, (1,) * 3, 1)
+    return F.conv3d(x, weight, bias, stride)
 
 
 def write_time(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..families.carry import CausalCarry
+    from ..families.program import Program
 
 # AutoencoderKL's activations at the widest level, measured by ComfyUI: 2178 elements a pixel.
 ELEMENTS_PER_PIXEL_IMAGE = 2178
@@ -74,6 +75,12 @@ class VaePort(Protocol):
 
     def carry(self, operation: str) -> CausalCarry | None:
         """The causal cache of the family for chunks in time, or None where it has none."""
+
+    def program(self, operation: str, *, still: bool) -> Program:
+        """The layers of a known family, for the exact engine; raises Declined with the reason.
+
+        `still`: for single images. A port without this method is served by the other engine.
+        """
 
 
 @dataclass

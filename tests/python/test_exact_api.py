@@ -1,0 +1,288 @@
+"""`truetile.decode` and `encode` through the exact engine: budgets, fallbacks, memory, errors."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from exact_cases import (
+    clip_size,
+    difference,
+    program_for,
+    program_plans,
+    program_run,
+    run_program,
+)
+from live_bytes import LiveBytes
+
+import truetile
+from truetile.engine import exact_segment, selftest
+from truetile.engine.diffusers_port import DiffusersPort
+from truetile.engine.exact import ExactRun
+from truetile.errors import BudgetError, LadderExhausted, NonFiniteError
+from truetile.stream import candidates
+
+diffusers = pytest.importorskip("diffusers")
+
+
+@pytest.fixture(autouse=True)
+def fresh_selftest():
+    selftest.forget()
+    yield
+    selftest.forget()
+
+
+def wan(**changes):
+    torch.manual_seed(0)
+    config = {"base_dim": 8, "num_res_blocks": 1, "z_dim": 4} | changes
+    return diffusers.AutoencoderKLWan(**config).eval().requires_grad_(False)
+
+
+def latents(frames: int = 3, rows: int = 6, columns: int = 5, batch: int = 1) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(batch, 4, frames, rows, columns, generator=generator)
+
+
+def reference(vae, z: torch.Tensor) -> torch.Tensor:
+    return (vae.decode(z).sample / 2 + 0.5).clamp(0, 1).movedim(1, -1)
+
+
+def test_auto_is_exact_where_the_layers_are_known() -> None:
+    vae, z = wan(), latents(batch=2)
+    pixels, report = truetile.decode(vae, z)
+    assert difference(pixels, reference(vae, z)) <= 1e-5
+    assert report.exact and report.work_factor == 1.0 and report.plan.startswith("Wan 2.1")
+    assert report.rungs[-1]["outcome"] == "done" and not report.warnings[1:]
+    back, report = truetile.encode(vae, pixels)
+    assert difference(back, vae.encode(pixels.movedim(-1, 1) * 2 - 1).latent_dist.mode()) <= 1e-5
+    assert report.exact and report.operation == "encode"
+
+
+def test_a_budget_chooses_strips_and_a_smaller_one_says_what_is_needed() -> None:
+    vae, z = wan(), latents(5, 12, 10)
+    want = reference(vae, z)
+    with pytest.raises(BudgetError, match=r"budget=1000000: must be at least \d+ bytes") as told:
+        truetile.decode(vae, z, mode="exact", budget=1_000_000)
+    least = int(re.search(r"at least (\d+)", str(told.value))[1])
+    tiles = []
+    for spare in (10 * 2**20, 2**20, 0):
+        pixels, report = truetile.decode(vae, z, mode="exact", budget=least + spare)
+        assert difference(pixels, want) <= 1e-5
+        assert report.rungs[-1]["bytes"] <= least + spare
+        tiles.append(report.tiles)
+    assert tiles == sorted(tiles) and tiles[0] < tiles[-1], "less memory, more strips"
+    with pytest.raises(BudgetError):
+        truetile.decode(vae, z, mode="exact", budget=least - 1)
+
+
+def test_what_cannot_be_exact_is_decoded_the_other_way_and_says_why() -> None:
+    vae = wan(
+        is_residual=True,
+        patch_size=2,
+        in_channels=12,
+        out_channels=12,
+        z_dim=4,
+        latents_mean=[0.0] * 4,
+        latents_std=[1.0] * 4,
+        scale_factor_spatial=16,
+    )
+    pixels, report = truetile.decode(vae, latents())
+    assert pixels.shape == (1, 9, 96, 80, 3)
+    assert "not the exact engine: Wan 2.2 5B" in report.why
+    vae = wan()
+    block = vae.decoder.mid_block.resnets[0]
+    block.__class__ = type("PatchedBlock", (type(block),), {})
+    _, report = truetile.decode(vae, latents(1))
+    assert "not the exact engine: a block of type PatchedBlock is not known" in report.why
+
+
+def test_a_failed_self_test_falls_back_and_is_remembered(monkeypatch) -> None:
+    vae, z = wan(), latents()
+    calls = []
+
+    def wrong(*args):
+        calls.append(args)
+        return original(*args) * 1.01
+
+    original = exact_segment.convolve
+    monkeypatch.setattr(exact_segment, "convolve", wrong)
+    pixels, report = truetile.decode(vae, z)
+    assert torch.equal(pixels, reference(vae, z))
+    assert "self-test: largest difference" in report.why and "untiled" in report.plan
+    count = len(calls)
+    truetile.decode(vae, z)
+    assert len(calls) == count, "tested again"
+
+
+def test_the_self_test_is_quick_and_runs_once(monkeypatch) -> None:
+    vae = wan()
+    truetile.decode(vae, latents())
+    monkeypatch.setattr(selftest, "_difference", lambda *_: pytest.fail("tested again"))
+    truetile.decode(vae, latents(2))
+
+
+class Limited:
+    """Lets `convolve` run out of memory on results of more than `limit` bytes."""
+
+    def __init__(self, monkeypatch, limit: float) -> None:
+        self._convolve, self.limit = exact_segment.convolve, limit
+        self.failed = self.largest = 0
+        monkeypatch.setattr(exact_segment, "convolve", self)
+
+    def __call__(self, *args):
+        made = self._convolve(*args)
+        size = made.numel() * made.element_size()
+        self.largest = max(self.largest, size)
+        if size > self.limit:
+            self.failed += 1
+            raise torch.OutOfMemoryError("fake")
+        return made
+
+
+@pytest.mark.parametrize("operation", ["decode", "encode"])
+def test_out_of_memory_takes_smaller_plans_and_keeps_finished_rows(monkeypatch, operation) -> None:
+    vae = wan()
+    source = latents(3, 12, 8) if operation == "decode" else torch.rand(1, 3, 9, 96, 64) * 2 - 1
+    program = program_for(vae, operation, source)
+    plans = candidates(program.shapes, clip_size(source), 4)
+    limited = Limited(monkeypatch, float("inf"))
+    want, _ = run_program(program, source, plans[-1:])
+    limited.limit = limited.largest  # what the smallest plan needs
+    got, run = run_program(program, source, plans)
+    assert limited.failed and len(run.tally.plans) == limited.failed + 1
+    assert difference(got, want) <= 1e-5
+    assert run.tally.plans[-1].bytes < run.tally.plans[0].bytes
+
+
+def test_rows_finished_before_memory_ran_out_are_not_made_again(monkeypatch) -> None:
+    vae, z = wan(), latents(2, 12, 8)
+    program = program_for(vae, "decode", z)
+    plans = sorted(
+        (p for p in candidates(program.shapes, clip_size(z), 4) if p.segments[-1].rows),
+        key=lambda p: -p.bytes,
+    )
+    want, _ = run_program(program, z, plans)
+    written = torch.zeros(96)
+    from truetile.engine import exact_output
+
+    put = exact_output.HostSink.put
+
+    def counting(self, frames, rows, made):
+        written[rows.begin : rows.end] += frames.length
+        if rows.begin > 0 and len(failures) == 0:
+            failures.append(rows)
+            raise torch.OutOfMemoryError("fake")
+        put(self, frames, rows, made)
+
+    failures: list = []
+    monkeypatch.setattr(exact_output.HostSink, "put", counting)
+    got, run = run_program(program, z, plans)
+    assert failures and difference(got, want) <= 1e-5
+    assert (written[: failures[0].begin] == 5).all(), "five frames, once"
+    assert 1.0 < run.tally.work_factor < 1.6
+
+
+def test_the_smallest_plan_out_of_memory_is_an_error_or_the_ladders_turn(monkeypatch) -> None:
+    vae, z = wan(), latents()
+    truetile.decode(vae, z)  # the self-test has passed
+    Limited(monkeypatch, 10)
+    with pytest.raises(LadderExhausted, match=r"out of memory: layers .* needs about"):
+        truetile.decode(vae, z, mode="exact")
+    pixels, report = truetile.decode(vae, z)
+    assert torch.equal(pixels, reference(vae, z))
+    assert "not the exact engine: out of memory" in report.why
+
+
+def test_progress_rises_to_the_end_and_an_interrupt_ends_it() -> None:
+    vae, z = wan(), latents(3, 8, 6)
+    seen = []
+    truetile.decode(vae, z, progress=lambda done, total: seen.append((done, total)))
+    totals = {total for _, total in seen}
+    assert totals == {9 * 64 * 48}
+    counts = [done for done, _ in seen]
+    assert counts == sorted(counts) and counts[-1] == 9 * 64 * 48
+
+    class StopError(Exception):
+        pass
+
+    calls = []
+
+    def stop():
+        calls.append(1)
+        if len(calls) == 7:
+            raise StopError
+
+    with pytest.raises(StopError):
+        truetile.decode(vae, z, check_interrupt=stop)
+    assert len(calls) == 7
+
+
+@pytest.mark.parametrize("operation", ["decode", "encode"])
+@pytest.mark.parametrize("frames", [1, 9])
+def test_no_more_bytes_live_than_planned(operation: str, frames: int) -> None:
+    vae = wan(base_dim=16)
+    if operation == "decode":
+        source = latents((frames + 3) // 4, 16, 12)
+    else:
+        source = torch.rand(1, 3, frames, 128, 96) * 2 - 1
+    program = program_for(vae, operation, source)
+    for plan in candidates(program.shapes, clip_size(source), 4)[::4]:
+        _, run = program_run(program, source, [plan])
+        # The result and the packed weights are there already; they are counted apart, and so are
+        # the temporaries of one norm.
+        with LiveBytes() as live:
+            run.run()
+        assert live.peak <= plan.bytes + live.largest_norm, plan.describe()
+        assert live.peak >= 0.5 * plan.bytes, "the estimate is far too high"
+
+
+def test_nan_from_finite_input_is_named(monkeypatch) -> None:
+    vae, z = wan(), latents(2)
+    truetile.decode(vae, z)
+    vae.decoder.conv_out.bias.data.fill_(float("nan"))
+    with pytest.raises(NonFiniteError, match="in float32 too"):
+        truetile.decode(vae, z)
+
+
+def test_half_precision_that_overflows_is_repeated_in_float32() -> None:
+    vae = wan().half()
+    z = latents(2).half()
+    truetile.decode(vae, z)
+    # Beyond 65504 before the last convolution's small weights bring it back.
+    vae.decoder.up_blocks[-1].resnets[-1].conv2.bias.data.fill_(6e4)
+    vae.decoder.up_blocks[-1].resnets[0].conv2.bias.data.fill_(6e4)
+    pixels, report = truetile.decode(vae, z)
+    assert torch.isfinite(pixels).all()
+    assert any("computed in float32" in text for text in report.warnings)
+
+
+def test_buffers_are_gone_when_a_run_fails() -> None:
+    vae, z = wan(), latents()
+    program = program_for(vae, "decode", z)
+    plan = program_plans(vae, "decode", z)[1]
+
+    def stop():
+        raise RuntimeError("stop")
+
+    held: list[ExactRun] = []
+    init = ExactRun.__init__
+
+    def remembering(self, *args):
+        held.append(self)
+        init(self, *args)
+
+    ExactRun.__init__ = remembering
+    try:
+        with pytest.raises(RuntimeError, match="stop"):
+            run_program(program, z, [plan], check_interrupt=stop)
+    finally:
+        ExactRun.__init__ = init
+    assert not held[0]._stores and not held[0]._weights
+
+
+def test_ports_without_layers_are_left_alone() -> None:
+    port = DiffusersPort(wan())
+    port.program = None
+    _, report = truetile.decode(port, latents())
+    assert "does not tell its layers" in report.why

@@ -1,0 +1,179 @@
+"""Serves a whole request exactly, item by item, and reports on it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from .. import native
+from ..errors import NonFiniteError
+from ..report import Report, human_bytes
+from ..stream import StreamPlan, candidates, value_sizes
+from . import selftest
+from .exact import ExactJob, ExactRun, Tally
+from .exact_planning import ExactPlan, make_exact_plan
+from .exact_weights import Packed, pack
+from .inputs import check_finite
+from .output import IDENTITY, HostBatch
+from .ports import Affine
+
+if TYPE_CHECKING:
+    from ..api import Hooks, Settings
+    from .memory import PeakMark
+    from .ports import VaePort
+
+
+class ExactRequest:
+    """One call of `truetile.decode` or `truetile.encode` for the exact engine.
+
+    Making it plans, loads the weights and tests the program on this machine. Raises Declined where
+    the VAE cannot be served exactly, BudgetError where no plan fits the budget.
+    """
+
+    def __init__(
+        self,
+        port: VaePort,
+        operation: str,
+        source: torch.Tensor,
+        settings: Settings,
+        reserve: int,
+    ) -> None:
+        self._port = port
+        self._plan = make_exact_plan(port, operation, source, settings, reserve)
+        selftest.require_equal(port, self._plan.program)
+        self._operation = operation
+        self._source = source if source.dim() == 5 else source.unsqueeze(2)
+        self._still = source.dim() == 4
+        self._tallies: list[Tally] = []
+        self._float32_items = 0
+
+    def run(self, hooks: Hooks) -> torch.Tensor:
+        """The result on the CPU, in the layout of `truetile.decode` and `truetile.encode`.
+
+        Raises LadderExhausted, NonFiniteError, and what the interrupt check raises.
+        """
+        decoding = self._operation == "decode"
+        items = self._source.shape[0]
+        frames, rows, columns, channels = self._sizes()[-1]
+        batch = HostBatch(
+            items,
+            channels,
+            (frames, rows, columns),
+            dtype=hooks.out_dtype or torch.float32,
+            device=self._port.device,
+            channels_last=decoding,
+            pin=hooks.pin,
+        )
+        finish = self._port.finish if decoding else IDENTITY
+        # A finish that is no affine is applied to the whole result by the caller.
+        finish = finish if isinstance(finish, Affine) else IDENTITY
+        weights = pack(self._plan.program, self._port.device, self._port.dtype)
+        pixels = frames * rows * columns
+        for index in range(items):
+            job = ExactJob(
+                self._plan.program,
+                self._source[index],
+                _same if decoding else self._port.pixels_in,
+                batch.item(index),
+                finish,
+                self._port.device,
+                self._port.dtype,
+            )
+
+            def progress(share: float, index: int = index) -> None:
+                hooks.progress(int((index + share) * pixels), items * pixels)
+
+            self._item(job, weights, hooks.check_interrupt, progress if hooks.progress else None)
+        tensor = batch.finish()
+        return tensor.squeeze(1 if decoding else 2) if self._still else tensor
+
+    def _item(self, job: ExactJob, weights: tuple[Packed, ...], check_interrupt, progress) -> None:
+        run = ExactRun(job, self._plan.plans, weights)
+        finite = run.run(check_interrupt, progress)
+        self._tallies.append(run.tally)
+        if not finite and self._operation == "encode":
+            check_finite("pixels", job.source)
+        if not finite and job.dtype != torch.float32:
+            # Half precision overflows in some decoders.
+            job = replace(job, dtype=torch.float32)
+            self._float32_items += 1
+            weights = pack(job.program, job.device, job.dtype)
+            finite = ExactRun(job, self._float32_plans(), weights).run(check_interrupt, progress)
+        if not finite:
+            raise NonFiniteError(
+                f"{self._operation}: the VAE makes NaN or Inf from finite input, in float32 too; "
+                "the weights or this VAE's code are at fault"
+            )
+
+    def _float32_plans(self) -> list[StreamPlan]:
+        plans = candidates(self._plan.program.shapes, self._clip(), 4)
+        fitting = [plan for plan in plans if plan.bytes <= self._plan.plans[0].bytes]
+        return fitting or plans[-1:]
+
+    def _clip(self) -> tuple[int, int, int, int]:
+        return (*self._source.shape[2:], self._source.shape[1])
+
+    def _sizes(self) -> list[tuple[int, int, int, int]]:
+        return value_sizes(self._plan.program.shapes, self._clip())
+
+    def report(self, mark: PeakMark, seconds: float) -> Report:
+        """What `run` did."""
+        tried = list(dict.fromkeys(plan for tally in self._tallies for plan in tally.plans))
+        last = self._tallies[-1].plans[-1]
+        steps = sum(tally.steps for tally in self._tallies)
+        falls = sum(len(tally.plans) - 1 for tally in self._tallies)
+        why = self._plan.why
+        if falls:
+            why += f"; memory ran out {falls} time{'s' if falls > 1 else ''}"
+        return Report(
+            operation=self._operation,
+            plan=describe(self._plan, last),
+            rungs=tuple(
+                {
+                    "name": describe(self._plan, plan),
+                    "tiles": steps if plan is last else 0,
+                    "bytes": plan.bytes + self._plan.beside_bytes,
+                    "outcome": "done" if plan is last else "out of memory",
+                }
+                for plan in tried
+            ),
+            tiles=steps,
+            work_factor=sum(tally.work_factor for tally in self._tallies) / len(self._tallies),
+            peak_bytes=mark.peak_bytes(),
+            seconds=seconds,
+            exact=True,
+            why=why,
+            warnings=tuple(self._warnings(mark)),
+        )
+
+    def _warnings(self, mark: PeakMark) -> list[str]:
+        texts = []
+        if self._float32_items:
+            texts.append(
+                f"{self._float32_items} item(s) overflowed in half precision and were computed in "
+                "float32"
+            )
+        if mark.peak_bytes() is None and mark.earlier_peak():
+            texts.append(
+                "peak unknown: this process had a higher one before "
+                f"({human_bytes(mark.earlier_peak())})"
+            )
+        if reason := native.why_twin(mark.device.type):
+            texts.append(f"native kernels were not used: {reason}")
+        return texts
+
+
+def _same(latent: torch.Tensor) -> torch.Tensor:
+    return latent
+
+
+def describe(plan: ExactPlan, stream: StreamPlan) -> str:
+    """`Wan 2.1 in strips of 64 rows, chunks of 3 latents`: the part that is streamed."""
+    program = plan.program
+    streamed = stream.segments[-1 if program.operation == "decode" else 0]
+    unit = "rows" if program.operation == "decode" else "rows of latents"
+    rows = f"in strips of {streamed.rows} {unit}" if streamed.rows else "in whole frames"
+    chunk = f", chunks of {streamed.chunk} latents" if streamed.chunk else ""
+    return f"{program.family} {rows}{chunk}"
