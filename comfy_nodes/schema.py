@@ -21,9 +21,10 @@ def settings_inputs() -> list[Any]:
             "mode",
             options=list(MODES),
             default=usual.mode,
-            tooltip="auto: the best result that fits the budget. exact: tiles that equal the "
-            "untiled result, for VAEs that allow it. blended: overlapping tiles with soft edges, "
-            "for any VAE. untiled: in one piece, or fail.",
+            tooltip="auto: exact where TrueTile knows the VAE's layers (Wan 2.1, Qwen-Image), else "
+            "one piece where it fits and blended tiles where not; the report says which and why. "
+            "exact: equal to the untiled result up to rounding, or an error. blended: overlapping "
+            "tiles with soft edges, for any VAE. untiled: in one piece, or an error.",
         ),
         io.Float.Input(
             "budget_gib",
@@ -31,7 +32,7 @@ def settings_inputs() -> list[Any]:
             min=0.0,
             max=1024.0,
             step=0.25,
-            tooltip="Memory in GiB that the VAE may work with, its weights aside. "
+            tooltip="Memory in GiB that the VAE may work with, its weights as loaded aside. "
             "0: whatever is free.",
         ),
         _advanced_int(

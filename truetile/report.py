@@ -43,7 +43,8 @@ class Report:
         return asdict(self) | {"rungs": list(self.rungs), "warnings": list(self.warnings)}
 
     def __str__(self) -> str:
-        equal = "equal to the untiled result" if self.exact else "close to the untiled result"
+        equal = "equal to the untiled result up to rounding"
+        equal = equal if self.exact else "close to the untiled result"
         lines = [
             f"TrueTile {self.operation}: {self.plan}, {equal}",
             f"{self.seconds:.2f} s, peak {human_bytes(self.peak_bytes)}, "
