@@ -118,7 +118,8 @@ def truetile(port: DemoPort, pixels: torch.Tensor, progress: Progress, budget: i
     )
     borders = Borders()
     for source, report in ((pixels.movedim(-1, 1), encoded), (latent, decoded)):
-        borders = borders.merged(_planned_borders(port, source, report, budget))
+        if not report.exact:
+            borders = borders.merged(_planned_borders(port, source, report, budget))
     plan = decoded.plan
     if encoded.plan != plan:
         plan = f"encode: {encoded.plan}; decode: {plan}"

@@ -23,7 +23,7 @@ _COLUMNS = (
     ("method", ""),
     ("time", "encode + decode"),
     ("peak memory", "above the weights"),
-    ("VAE calls", "work"),
+    ("pieces", "work"),
     ("PSNR", "against untiled"),
     ("largest error", "of 255"),
     ("seam", "near / elsewhere"),
@@ -83,7 +83,7 @@ def _row(subject: Subject, name: str) -> str:
         seam = outcome.seam
         cells += [
             "equal" if math.isinf(outcome.psnr) else f"{outcome.psnr:.1f} dB",
-            f"{outcome.largest_error * 255:.2f}",
+            words.of_255(outcome.largest_error),
             words.NO_BORDERS
             if seam is None
             else f"{words.ratio(seam)}<small>{seam.near:.3f} / {seam.elsewhere:.3f}</small>",
@@ -94,13 +94,14 @@ def _row(subject: Subject, name: str) -> str:
 
 def _gallery(subject: Subject, pictures: Pictures) -> str:
     times = f"times {pictures.gain:.0f}"
+    ours = subject.outcomes["truetile"]
     captions = {
         "original": "original",
         "classic": "classic tiles",
         "truetile": "TrueTile",
         "untiled": "untiled: what the VAE makes of it",
         "classic difference": f"classic tiles against untiled, {times}",
-        "truetile difference": f"TrueTile against untiled, {times}",
+        "truetile difference": f"TrueTile against untiled, {times}{words.black(ours)}",
     }
     figures = "".join(
         f'<figure><a href="{_file(subject, name)}"><img src="{pictures.shown[name]}" '

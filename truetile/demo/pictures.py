@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .media import difference_image, to_image
+from .words import equal_up_to_rounding
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .bench import Subject
 
 _DETAIL = (120, 160)  # rows and columns of a magnified detail
+_VISIBLE = 1 / 255  # a difference picture below it, magnified, is black
 _BLUR = 24  # pixels over which an error must hold to count as the worst place
 
 
@@ -60,7 +62,7 @@ def make_pictures(subject: Subject, folder: Path) -> Pictures:
     for name, images in sequences.items():
         images[frame].save(folder / f"{subject.name}_{name.replace(' ', '_')}.png")
         shown[name] = data_uri(images)
-    return Pictures(frame, gain, shown, _details(subject, sequences, frame))
+    return Pictures(frame, gain, shown, _details(subject, sequences, frame, gain))
 
 
 def common_gain(errors: list[np.ndarray]) -> float:
@@ -100,6 +102,8 @@ def card(subject: Subject, frame: int, gain: float, path: Path) -> None:
     for name in ("classic", "truetile"):
         outcome = subject.outcomes[name]
         quality = "equal" if math.isinf(outcome.psnr) else f"{outcome.psnr:.1f} dB"
+        if equal_up_to_rounding(outcome):
+            quality = "equal up to rounding"
         text = f"{subject.label(name)}: difference x {gain:.0f}, {quality}"
         images.append((text, difference_image(outcome.error[frame], gain)))
     width = 480
@@ -114,11 +118,13 @@ def card(subject: Subject, frame: int, gain: float, path: Path) -> None:
     strip.save(path, "WEBP", quality=82, method=6)
 
 
-def _details(subject: Subject, sequences: dict[str, list[Image.Image]], frame: int) -> list[Detail]:
+def _details(
+    subject: Subject, sequences: dict[str, list[Image.Image]], frame: int, gain: float
+) -> list[Detail]:
     details = []
     for name in ("classic", "truetile"):
         error = subject.outcomes[name].error[frame]
-        if not error.any():
+        if error.max() * gain < _VISIBLE:
             continue
         size = tuple(min(a, b) for a, b in zip(_DETAIL, error.shape, strict=True))
         top, left = worst_place(error, size)
