@@ -1,0 +1,182 @@
+#include "kernels/cuda/check.cuh"
+#include "kernels/cuda/pixels.cuh"
+#include "kernels/merge.hpp"
+
+namespace truetile::cuda {
+namespace {
+
+/// A warp's segment of a row.
+struct Segment {
+  std::int64_t t, h, begin, end;
+};
+
+__device__ Segment segment_of(const MergeArgs& args, const PixelLayout& layout, std::int64_t i) {
+  const std::int64_t row = i / layout.segments;
+  const std::int64_t begin = (i - row * layout.segments) * layout.segment;
+  const std::int64_t end = begin + layout.segment;
+  const std::int64_t t = row / args.rows;
+  return {t, row - t * args.rows, begin, end < args.columns ? end : args.columns};
+}
+
+/// The bias of one vector of channels; -0 where there is none, which keeps every value.
+template <class T>
+__device__ void load_bias(const MergeArgs& args, int part, float (&to)[kWidth<T>]) {
+  if (args.bias == nullptr) {
+#pragma unroll
+    for (int j = 0; j < kWidth<T>; ++j) to[j] = -0.0F;
+  } else if (args.bias_dtype == DType::float32) {
+    load_floats<T>(static_cast<const float*>(args.bias) + part * kWidth<T>, to);
+  } else {
+    unpack<T>(static_cast<const uint4*>(args.bias)[part], to);
+  }
+}
+
+// `out` may be y or the residual: a lane reads its own pixels before it writes them.
+template <class T, int kVectors>
+__global__ void __launch_bounds__(kPixelLanes* kPixelWarps)
+    merge_kernel(const __grid_constant__ MergeArgs args,
+                 const __grid_constant__ PixelLayout layout) {
+  constexpr int kPixels = pixels_in_flight(kVectors);
+  const int lane = static_cast<int>(threadIdx.x);
+  const int lanes = layout.lanes();
+  const int first_part = lane & (lanes - 1);
+  const auto parts = static_cast<int>(layout.parts);
+  const int pixels = kPixelLanes >> layout.lane_bits;
+  float bias[kVectors][kWidth<T>];
+#pragma unroll
+  for (int k = 0; k < kVectors; ++k) {
+    const int part = first_part + k * lanes;
+    load_bias<T>(args, part < parts ? part : 0, bias[k]);
+  }
+#pragma unroll 1
+  for (std::int64_t i = std::int64_t{blockIdx.x} * kPixelWarps + threadIdx.y; i < layout.items;
+       i += std::int64_t{gridDim.x} * kPixelWarps) {
+    const Segment at = segment_of(args, layout, i);
+    const T* y = static_cast<const T*>(args.y) + args.y_strides.at(at.t, at.h, 0);
+    const T* residual = args.residual == nullptr ? nullptr
+                                                 : static_cast<const T*>(args.residual) +
+                                                       args.residual_strides.at(at.t, at.h, 0);
+    T* out = static_cast<T*>(args.out) + args.out_strides.at(at.t, at.h, 0);
+#pragma unroll 1
+    for (std::int64_t begin = at.begin + (lane >> layout.lane_bits); begin < at.end;
+         begin += kPixels * pixels) {
+      uint4 sum[kPixels][kVectors];
+      uint4 added[kPixels][kVectors];
+#pragma unroll
+      for (int p = 0; p < kPixels; ++p) {
+        const std::int64_t x = begin + p * pixels;
+        const auto* from = reinterpret_cast<const uint4*>(y + x * args.y_strides.w);
+        const auto* more = reinterpret_cast<const uint4*>(residual + x * args.residual_strides.w);
+#pragma unroll
+        for (int k = 0; k < kVectors; ++k) {
+          const int part = first_part + k * lanes;
+          const bool inside = x < at.end && part < parts;
+          sum[p][k] = inside ? from[part] : uint4{0, 0, 0, 0};
+          added[p][k] = inside && residual != nullptr ? more[part] : uint4{0, 0, 0, 0};
+        }
+      }
+#pragma unroll
+      for (int p = 0; p < kPixels; ++p) {
+        const std::int64_t x = begin + p * pixels;
+        auto* to = reinterpret_cast<uint4*>(out + x * args.out_strides.w);
+#pragma unroll
+        for (int k = 0; k < kVectors; ++k) {
+          float a[kWidth<T>];
+          float b[kWidth<T>];
+          unpack<T>(sum[p][k], a);
+          unpack<T>(added[p][k], b);
+#pragma unroll
+          for (int j = 0; j < kWidth<T>; ++j) a[j] = a[j] + bias[k][j] + b[j];
+          const int part = first_part + k * lanes;
+          if (x < at.end && part < parts) to[part] = pack<T>(a);
+        }
+      }
+    }
+  }
+}
+
+/// Any channels, strides and addresses.
+template <class T>
+__global__ void __launch_bounds__(kPixelLanes* kPixelWarps)
+    merge_elements_kernel(const __grid_constant__ MergeArgs args,
+                          const __grid_constant__ PixelLayout layout) {
+  const int lane = static_cast<int>(threadIdx.x);
+  const int lanes = layout.lanes();
+#pragma unroll 1
+  for (std::int64_t i = std::int64_t{blockIdx.x} * kPixelWarps + threadIdx.y; i < layout.items;
+       i += std::int64_t{gridDim.x} * kPixelWarps) {
+    const Segment at = segment_of(args, layout, i);
+    for (std::int64_t x = at.begin + (lane >> layout.lane_bits); x < at.end;
+         x += kPixelLanes >> layout.lane_bits) {
+      const T* y = static_cast<const T*>(args.y) + args.y_strides.at(at.t, at.h, x);
+      const T* residual =
+          static_cast<const T*>(args.residual) + args.residual_strides.at(at.t, at.h, x);
+      T* out = static_cast<T*>(args.out) + args.out_strides.at(at.t, at.h, x);
+      for (std::int64_t c = lane & (lanes - 1); c < args.channels; c += lanes) {
+        float value = to_float(y[c]);
+        if (args.bias != nullptr) {
+          value += args.bias_dtype == DType::float32
+                       ? static_cast<const float*>(args.bias)[c]
+                       : to_float(static_cast<const T*>(args.bias)[c]);
+        }
+        if (args.residual != nullptr) value += to_float(residual[c]);
+        from_float(value, out[c]);
+      }
+    }
+  }
+}
+
+template <class T, int kVectors>
+void launch_vectors(const MergeArgs& args, const PixelLayout& layout, cudaStream_t stream) {
+  merge_kernel<T, kVectors>
+      <<<pixel_blocks(layout), dim3(kPixelLanes, kPixelWarps), 0, stream>>>(args, layout);
+}
+
+template <class T>
+void launch(const MergeArgs& args, const PixelLayout& layout, cudaStream_t stream) {
+  switch (layout.vectors) {
+    case 1:
+      launch_vectors<T, 1>(args, layout, stream);
+      break;
+    case 2:
+      launch_vectors<T, 2>(args, layout, stream);
+      break;
+    case 3:
+      launch_vectors<T, 3>(args, layout, stream);
+      break;
+    case 4:
+      launch_vectors<T, 4>(args, layout, stream);
+      break;
+    case 6:
+      if constexpr (std::is_same_v<T, float>) launch_vectors<T, 6>(args, layout, stream);
+      break;
+    case 8:
+      if constexpr (std::is_same_v<T, float>) launch_vectors<T, 8>(args, layout, stream);
+      break;
+    default:
+      merge_elements_kernel<T>
+          <<<pixel_blocks(layout), dim3(kPixelLanes, kPixelWarps), 0, stream>>>(args, layout);
+  }
+  check_launch("merge_kernel");
+}
+
+}  // namespace
+}  // namespace truetile::cuda
+
+namespace truetile {
+
+void merge_cuda(const MergeArgs& args, CUstream_st* stream) {
+  const bool aligned = cuda::pixels_aligned(args.y, args.dtype, args.y_strides) &&
+                       cuda::pixels_aligned(args.residual, args.dtype, args.residual_strides) &&
+                       cuda::pixels_aligned(args.out, args.dtype, args.out_strides) &&
+                       cuda::pixels_aligned(args.bias, args.bias_dtype, {});
+  const cuda::PixelLayout layout =
+      cuda::pixel_layout(args.channels, args.dtype, aligned, args.frames * args.rows, args.columns);
+  if (layout.items == 0) {
+    return;
+  }
+  cuda::with_type(args.dtype,
+                  [&](auto type) { cuda::launch<decltype(type)>(args, layout, stream); });
+}
+
+}  // namespace truetile
