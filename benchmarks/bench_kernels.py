@@ -4,14 +4,16 @@
 
 Times are medians of CUDA event pairs around single calls, warm, each call on data larger than the
 second-level cache unless its name says so. Bytes are those that must move: the block read, the
-finished pixels written, line-buffer slots read and written. The share is that of a device copy
-(bytes read and written) in the same run; into host memory, of a copy into pinned memory.
+finished pixels written, line-buffer slots read and written; strips are read once. The share is that
+of a device copy (bytes read and written) in the same run; into host memory, of a copy into pinned
+memory.
 Exits with 2 where there is no CUDA device, with 1 where the native library does not serve.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import statistics
 import sys
@@ -143,6 +145,38 @@ def copy_gb_s(runs: int, *, to_host: bool) -> float:
     return (1 if to_host else 2) * n / us / 1e3
 
 
+# frames, rows, columns and channels of the strips whose moments are taken, in 32 groups: whole
+# values of SDXL's decoder at 2048^2, then strips of 64 and 256 rows.
+STRIPS = [
+    ((1, 2048, 2048, 128), BF16),
+    ((1, 2048, 2048, 128), FP32),
+    ((1, 2048, 2048, 256), BF16),
+    ((1, 1024, 1024, 512), BF16),
+    ((1, 256, 2048, 128), BF16),
+    ((1, 64, 2048, 128), BF16),
+    ((1, 64, 512, 512), BF16),
+    ((1, 1024, 1024, 320), BF16),
+]
+
+
+def moments_call(
+    shape: tuple[int, int, int, int], dtype: torch.dtype
+) -> tuple[Callable[[Callable[..., None]], None], int]:
+    """The call to measure, as a function of the op, and the bytes of a strip, read once."""
+    groups = 32
+    state = torch.zeros(groups, 3, dtype=torch.float64, device="cuda")
+    scratch = torch.empty(native.group_moments_scratch(groups), dtype=torch.float64, device="cuda")
+    size = torch.Size(shape).numel() * dtype.itemsize
+    # Strips follow one another in a buffer that the cache does not hold.
+    strips = torch.randn(-(-(2**28) // size), *shape, device="cuda").to(dtype)
+    turns = itertools.cycle(strips)
+
+    def call(op: Callable[..., None]) -> None:
+        op(next(turns), state, scratch, groups)
+
+    return call, size
+
+
 def measure(runs: int) -> tuple[dict[str, float], list[Row]]:
     copies = {"device": copy_gb_s(runs, to_host=False), "host": copy_gb_s(runs, to_host=True)}
     rows = []
@@ -172,6 +206,14 @@ def measure(runs: int) -> tuple[dict[str, float], list[Row]]:
         gb_s = size / us / 1e3
         rows.append(Row(name, us, size, gb_s, gb_s / copies["device"], twin_us))
         del args
+    for shape, dtype in STRIPS:
+        call, size = moments_call(shape, dtype)
+        us = median_us(lambda call=call: call(ops.group_moments), runs)
+        twin_us = median_us(lambda call=call: call(twins.group_moments), max(3, runs // 5))
+        gb_s = size / us / 1e3
+        name = f"group_moments {str(dtype).removeprefix('torch.')} {' x '.join(map(str, shape))}"
+        rows.append(Row(name, us, size, gb_s, gb_s / copies["device"], twin_us))
+        del call
         torch.cuda.empty_cache()
     return copies, rows
 

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "kernels/cuda/check.cuh"
+#include "kernels/cuda/device.cuh"
 #include "kernels/nonfinite.hpp"
 
 namespace truetile::cuda {
@@ -94,15 +94,6 @@ __global__ void __launch_bounds__(kLanes* kWarps)
     if (total_nan != 0) atomicAdd(counts, total_nan);
     if (total_inf != 0) atomicAdd(counts + 1, total_inf);
   }
-}
-
-int processors() {
-  int device = 0;
-  int count = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
-  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device),
-        "cudaDeviceGetAttribute");
-  return count;
 }
 
 template <class Bits, unsigned kInfinity>
