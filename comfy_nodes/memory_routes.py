@@ -1,6 +1,6 @@
 """What `truetile memory` and `truetile run` ask a running server for: /truetile/memory/...
 
-repair and growth run on the prompt thread, between prompts; phase only reads.
+repair and growth run on the prompt thread, between prompts; phase and allocator only read.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any
 
 from ..truetile import memory
 from ..truetile.errors import InvalidArgument
+from ..truetile.memory import allocator
 from ..truetile.memory.core import Account
 from ..truetile.memory.growth import GrowthWatcher, kept_bytes, own_bytes
 from ..truetile.memory.repair import Repair, repair
-from . import between_prompts
+from . import between_prompts, memory_knobs
 
 PREFIX = "/truetile/memory"
 _growth = GrowthWatcher()
@@ -49,6 +50,7 @@ def register() -> None:
     answer("repair", _repair)
     answer("growth", _see)
     answer("phase", _phase)
+    answer("allocator", _allocator)
 
 
 class _Busy(Exception):
@@ -124,6 +126,13 @@ async def _see(queue: Any, body: dict) -> dict:
         }
 
     return await _between(queue, body, work)
+
+
+async def _allocator(queue: Any, body: dict) -> dict:
+    """The settings of torch's allocator that are in force in this process, as lines for people."""
+    device = memory.monitor().device
+    found = allocator.settings(device.backend, dynamic_vram=memory_knobs.dynamic())
+    return {"device": device.name, "backend": device.backend, "text": str(found)}
 
 
 async def _phase(queue: Any, body: dict) -> dict:

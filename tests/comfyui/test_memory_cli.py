@@ -96,6 +96,15 @@ def test_a_goal_that_is_met_needs_no_step_and_one_that_is_not_fails(url) -> None
     assert "NOT met" in done.stdout and "a restart does not help" in done.stdout
 
 
+def test_the_doctor_shows_the_settings_of_the_servers_process(url) -> None:
+    done = truetile("doctor", "--server", url)
+    assert done.returncode == 0, done.stderr
+    ours, _, theirs = done.stdout.partition(f"ComfyUI at {url}: main memory\n")
+    assert "torch " in ours and theirs.splitlines()[0] == (
+        "  torch's allocator: none, main memory is the device"
+    )
+
+
 def test_a_running_prompt_is_not_disturbed(server, url) -> None:
     """Refused while it runs; with wait done after it, and before the next prompt."""
     first = server.queue(long_prompt())

@@ -6,21 +6,47 @@ import argparse
 import platform
 
 from .. import __version__
+from ..watch import arguments
+from ..watch.client import DEFAULT_URL, Client, Refused, ServerSilent
 
+ROUTE = "/truetile/memory/allocator"
 HELP = "what was found: native libraries, torch, devices"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The doctor takes no arguments."""
+    """The options of `truetile doctor`."""
+    about = f"also the allocator settings in force in a running ComfyUI ({DEFAULT_URL})"
+    kind = arguments.client
+    parser.add_argument(
+        "--server", nargs="?", const=DEFAULT_URL, type=kind, metavar="URL", help=about
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Prints the findings; 1 where torch is missing, since nothing works then."""
+    """Prints the findings; 1 where torch is missing or the server asked for does not tell."""
     print(f"truetile {__version__}")
     print(f"python {platform.python_version()}, {platform.platform()}")
     works = _torch()
     _native(works)
-    return 0 if works else 1
+    told = args.server is None or _server(args.server)
+    return 0 if works and told else 1
+
+
+def _server(client: Client) -> bool:
+    """What ComfyUI's own process says: it changes the settings before torch starts."""
+    try:
+        found = client.post(ROUTE, {})
+    except ServerSilent as error:
+        print(f"ComfyUI: {error}")
+        return False
+    except Refused as error:
+        absent = error.status in (404, 405)
+        why = "this ComfyUI has no TrueTile nodes that can tell" if absent else str(error)
+        print(f"ComfyUI at {client.url}: {why}")
+        return False
+    print(f"ComfyUI at {client.url}: {found['device']}")
+    print("\n".join(f"  {line}" for line in found["text"].splitlines()))
+    return True
 
 
 def _torch() -> bool:
@@ -42,7 +68,7 @@ def _torch() -> bool:
 
     print(allocator.settings(torch_stats.backend()))
     # ComfyUI sets the variable itself before torch starts: only its own process can tell.
-    print("  of this process; in ComfyUI the first report of a MemoryCheckpoint says its own")
+    print("  of this process; `truetile doctor --server` says those of a running ComfyUI")
     return True
 
 

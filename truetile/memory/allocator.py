@@ -13,6 +13,7 @@ _NATIVE_ONLY = {
     "roundup_power2_divisions", "max_non_split_rounding_mb",
 }  # fmt: skip
 _ASYNC = "cudaMallocAsync"
+RAM = "ram"  # the backend of a RamDevice
 _reserve = 0
 
 
@@ -36,7 +37,8 @@ class AllocatorSettings:
     advice: tuple[str, ...]
 
     def __str__(self) -> str:
-        lines = [f"torch's allocator: {self.backend}"]
+        kind = "none, main memory is the device" if self.backend == RAM else self.backend
+        lines = [f"torch's allocator: {kind}"]
         lines += [f"  {name}={value}" for name, value in self.variables]
         for option in self.options:
             state = "in force" if option.in_force else "NOT in force"
@@ -54,6 +56,8 @@ def settings(
     and removes that option.
     """
     variables = tuple((name, environment[name]) for name in VARIABLES if environment.get(name))
+    if backend == RAM:
+        return AllocatorSettings(backend, variables, _idle(variables), ())
     options: list[Option] = []
     for name, text in variables:
         options += [_option(key, value, backend, dynamic_vram) for key, value in parse(text)]
@@ -62,6 +66,11 @@ def settings(
     return AllocatorSettings(
         backend, variables, tuple(options), tuple(_advice(backend, options, dynamic_vram))
     )
+
+
+def _idle(variables: tuple[tuple[str, str], ...]) -> tuple[Option, ...]:
+    pairs = (pair for _, text in variables for pair in parse(text))
+    return tuple(Option(name, value, False, "there is no CUDA device") for name, value in pairs)
 
 
 def parse(text: str) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 
 from . import nvml, ram, torch_stats
+from .allocator import RAM
 from .core import Owner, Readings, Segment, TorchMarks
 
 _ROUNDING = 2**21
@@ -131,7 +132,7 @@ class RamDevice:
 
     name = "main memory"
     uuid = ""
-    backend = "ram"
+    backend = RAM
     tolerance = torch_stats.POOL_TOLERANCE
     weights_leave = False
 

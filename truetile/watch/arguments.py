@@ -15,7 +15,7 @@ T = TypeVar("T")
 def add_server(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--server",
-        type=_client,
+        type=client,
         default=DEFAULT_URL,
         metavar="URL",
         help=f"a running ComfyUI ({DEFAULT_URL})",
@@ -58,5 +58,6 @@ def checked(parse: Callable[[], T]) -> T:
         raise argparse.ArgumentTypeError(str(error)) from None
 
 
-def _client(text: str) -> Client:
+def client(text: str) -> Client:
+    """A type for argparse: the URL of a server."""
     return checked(lambda: Client(text))

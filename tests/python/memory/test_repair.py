@@ -193,6 +193,15 @@ def test_the_advised_settings_do_nothing_on_the_usual_backend():
     assert "ComfyUI removes it" in str(dynamic)
 
 
+def test_no_setting_is_in_force_without_a_device():
+    found = allocator.settings("ram", {"PYTORCH_ALLOC_CONF": "expandable_segments:True"})
+    assert str(found).splitlines() == [
+        "torch's allocator: none, main memory is the device",
+        "  PYTORCH_ALLOC_CONF=expandable_segments:True",
+        "  expandable_segments:True: NOT in force: there is no CUDA device",
+    ]
+
+
 def test_brackets_keep_their_commas():
     assert allocator.parse("roundup_power2_divisions:[256:1,512:2],x:1") == [
         ("roundup_power2_divisions", "[256:1,512:2]"),
