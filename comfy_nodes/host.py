@@ -7,8 +7,10 @@ older way as the fallback. Nothing else in this package names comfy.model_manage
 from __future__ import annotations
 
 import inspect
+import uuid
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -67,6 +69,18 @@ def progress() -> Callable[[int, int], None]:
 
     bar = ProgressBar(1)
     return lambda done, total: bar.update_absolute(done, max(1, total))
+
+
+def save_preview(png: bytes) -> dict[str, str]:
+    """Writes a picture to ComfyUI's temp folder, which it empties at its start; names the file."""
+    import folder_paths
+
+    folder = Path(folder_paths.get_temp_directory())
+    folder.mkdir(parents=True, exist_ok=True)
+    # A new name each time: the editor keeps pictures by name.
+    name = f"truetile_{uuid.uuid4().hex}.png"
+    (folder / name).write_bytes(png)
+    return {"filename": name, "subfolder": "", "type": "temp"}
 
 
 def show_text(node_id: Any, text: str) -> None:

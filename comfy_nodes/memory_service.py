@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ..truetile import memory
-from ..truetile.memory import allocator, page, private
+from ..truetile.memory import allocator, page, plot, private
 from ..truetile.memory.core import Account
 from ..truetile.memory.growth import GrowthWatcher
 from ..truetile.memory.repair import repair
@@ -122,8 +122,18 @@ def _explain(explanation: Explanation) -> None:
     log.warning(text)
 
 
-def report(name: str, clear: bool) -> tuple[str, str, list[Path]]:
-    """The run so far: text, JSON, and the files written to ComfyUI's output folder."""
+@dataclass(frozen=True)
+class Report:
+    """What a MemoryReport gives: `files` in ComfyUI's output folder, `picture` a PNG."""
+
+    text: str
+    json: str
+    files: list[Path]
+    picture: bytes
+
+
+def report(name: str, clear: bool, theme: str) -> Report:
+    """The run so far. Cleared, it ends here: what comes until the next checkpoint is no phase."""
     monitor = memory.monitor()
     ended = monitor.current_phase
     monitor.end_phase()
@@ -133,15 +143,15 @@ def report(name: str, clear: bool) -> tuple[str, str, list[Path]]:
     text = "\n".join(line for line in lines if line)
     if line := page.sparkline(monitor.timeline()):
         text = f"{line}\n{text}"
-    data = monitor.to_json()
+    data, timeline = monitor.to_json(), monitor.timeline()
     contents = {"json": data, "csv": monitor.to_csv(), "txt": text + "\n"}
-    contents["html"] = page.html(monitor.timeline(), text)
+    contents["html"] = page.html(timeline, text)
     files = _write(name, contents)
     if clear:
         monitor.clear()
-    if ended:
+    elif ended:
         monitor.begin_phase(ended)
-    return text, data, files
+    return Report(text, data, files, plot.png(timeline, theme))
 
 
 def probe(largest_block: bool) -> tuple[memory.FreeMemory, str]:

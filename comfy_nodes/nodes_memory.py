@@ -7,6 +7,7 @@ from typing import Any
 
 from comfy_api.latest import io
 
+from ..truetile.memory.plot import THEMES
 from . import host, memory_service
 from .memory_service import ACTIONS, Checkpoint
 from .schema import output, report_output, schema
@@ -127,7 +128,7 @@ class MemoryReport(io.ComfyNode):
             node_id="MemoryReport",
             display_name="TrueTile Memory Report",
             description="The memory of the run so far: peak, mean and minimum of each phase, and "
-            "who holds what now. Written as text, JSON, CSV and an HTML page with a plot to "
+            "who holds what now. A plot on the node; text, JSON, CSV and an HTML page in "
             "output/memory.",
             search_aliases=["vram report", "memory profile", "peak memory"],
             is_output_node=True,
@@ -137,6 +138,14 @@ class MemoryReport(io.ComfyNode):
                 io.String.Input("name", default="memory", tooltip="Start of the files' names."),
                 io.Boolean.Input(
                     "clear", default=True, tooltip="Begin a new record after this report."
+                ),
+                io.Combo.Input(
+                    "plot",
+                    options=list(THEMES),
+                    default=THEMES[0],
+                    tooltip="Colours of the plot on the node. The page in output/memory follows "
+                    "the browser.",
+                    **_advanced(io.Combo.Input),
                 ),
             ],
             outputs=[
@@ -156,11 +165,13 @@ class MemoryReport(io.ComfyNode):
         return float("nan")
 
     @classmethod
-    def execute(cls, name: str, clear: bool, anything: Any = None) -> io.NodeOutput:
-        text, data, files = memory_service.report(name, clear)
-        text += "\nwritten: " + ", ".join(path.name for path in files)
+    def execute(
+        cls, name: str, clear: bool, plot: str = THEMES[0], anything: Any = None
+    ) -> io.NodeOutput:
+        report = memory_service.report(name, clear, plot)
+        text = f"{report.text}\nwritten: " + ", ".join(path.name for path in report.files)
         host.show_text(cls.hidden.unique_id, text)
-        return output(anything, data, report=text)
+        return output(anything, report.json, report=text, picture=report.picture)
 
 
 class FreeMemoryProbe(io.ComfyNode):

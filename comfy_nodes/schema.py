@@ -8,6 +8,7 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
+from . import host
 from .service import MODES, Settings
 
 CATEGORY = "TrueTile"
@@ -75,10 +76,16 @@ def schema(**options: Any) -> io.Schema:
     return io.Schema(category=CATEGORY, **options)
 
 
-def output(*results: Any, report: str) -> io.NodeOutput:
-    """The node's results, the last of them the report, which also goes to the client."""
+def output(*results: Any, report: str, picture: bytes | None = None) -> io.NodeOutput:
+    """The node's results, the last of them the report, which also goes to the client.
+
+    picture: a PNG to show on the node.
+    """
     preview = getattr(ui, "PreviewText", None)
-    return io.NodeOutput(*results, report, ui=preview(report) if preview is not None else None)
+    shown = preview(report) if preview is not None else None
+    if picture is not None:
+        shown = {"text": (report,), "images": [host.save_preview(picture)], "animated": (False,)}
+    return io.NodeOutput(*results, report, ui=shown)
 
 
 def _advanced_int(name: str, default: int, low: int, high: int, step: int, tooltip: str) -> Any:

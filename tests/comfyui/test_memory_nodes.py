@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import urllib.request
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from prompts import Graph, picture
 from server import PACK_NAME
 
@@ -161,6 +163,36 @@ def test_a_report_of_two_phases_is_written_as_four_files(server):
     assert lines[0].startswith("seconds,driver_used")
     assert all(line.split(",")[1] == "" for line in lines[1:50]), "no driver here: empty, not 0"
     assert not list((server.base / "output").glob("run*")), "a name cannot leave the folder"
+
+
+@pytest.mark.parametrize(("theme", "paper"), [("dark", (20, 23, 28)), ("light", (255, 255, 255))])
+def test_the_report_node_shows_a_plot(server, theme, paper):
+    """As the editor gets it: the picture named in the node's output, fetched from the server."""
+    graph = Graph()
+    images = graph.add("ProbeFrames", frames=1, height=64, width=64)[0]
+    one = graph.add("MemoryCheckpoint", anything=images, **{**CHECKPOINT, "phase": "one"})
+    latent = graph.add("VAEEncode", pixels=one[0], vae=graph.vae())[0]
+    report = graph.add("MemoryReport", anything=latent, name="plot", clear=True, plot=theme)
+    shown = server.run(graph.prompt)[report.name]
+    (entry,) = shown["images"]
+    assert entry["type"] == "temp" and shown["text"]
+    query = f"filename={entry['filename']}&subfolder={entry['subfolder']}&type={entry['type']}"
+    url = f"http://127.0.0.1:{server.port}/view?{query}"
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        assert answer.headers["Content-Type"] == "image/png"
+        picture = Image.open(io.BytesIO(answer.read())).convert("RGB")
+    assert picture.size == (1280, 680) and picture.getpixel((3, 3)) == paper
+    # The line of main memory, in its own colour.
+    line = (0xA0, 0xAE, 0xC0) if theme == "dark" else (0x6B, 0x72, 0x80)
+    columns = [
+        x for x in range(140, 1236)
+        if any(
+            all(abs(a - b) < 24 for a, b in zip(picture.getpixel((x, y)), line, strict=True))
+            for y in range(172, 540)
+        )
+    ]  # fmt: skip
+    assert len(columns) > 1000, "a line across the plot"
+    assert not list((server.base / "output").rglob("*.png")), "the picture is only shown"
 
 
 def test_reserve_and_private_modules_are_inputs_of_a_checkpoint(server):

@@ -46,6 +46,7 @@ class Monitor:
         self.sampler = Sampler(interval, CAPACITY, self.device.uuid)
         self.phases: deque[PhaseStats] = deque(maxlen=RECORDED)
         self.entries: deque[Entry] = deque(maxlen=RECORDED)
+        self._since = -1.0  # seconds of the timeline at which this record begins
         self._open: int | None = None
         self._open_name = ""
         self._lock = threading.RLock()
@@ -97,14 +98,15 @@ class Monitor:
         self.entries.append(Entry(self.sampler.now(), kind, name, data))
 
     def clear(self) -> None:
-        """Forgets finished phases and entries: a new run begins. The open phase stays open."""
+        """Forgets what was recorded: a new run begins. The open phase stays open."""
         with self._lock:
+            self._since = self.sampler.now()
             self.phases.clear()
             self.entries.clear()
 
-    def timeline(self, after: float = -1.0, most: int = 20_000) -> dict[str, Any]:
+    def timeline(self, most: int = 20_000) -> dict[str, Any]:
         """The whole run as plain data; of more than `most` samples, evenly chosen ones."""
-        samples = self.sampler.samples(after)
+        samples = self.sampler.samples(self._since)
         step = max(1, -(-len(samples) // most))
         return {
             "version": 1,
@@ -135,7 +137,7 @@ class Monitor:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["seconds", *CHANNELS])
-        for sample in self.sampler.samples():
+        for sample in self.sampler.samples(self._since):
             cells = ["" if value is None else value for value in sample.values]
             writer.writerow([f"{sample.seconds:.4f}", *cells])
         return text.getvalue()

@@ -5,19 +5,10 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from .chart import GIB, LINES, chart, points
 from .core import say_bytes
 
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 920, 320, 84, 26, 30
-_POINTS = 1200  # a line needs no more than its pixels
-_GIB = 2**30
-# Channel, title, colour in light and in dark.
-LINES = (
-    ("driver_used", "device, by the driver", "#2563eb", "#7aa2ff"),
-    ("own_process", "device, this process", "#0f766e", "#4fd1c5"),
-    ("torch_reserved", "torch, reserved", "#b45309", "#f6ad55"),
-    ("torch_allocated", "torch, allocated", "#be185d", "#f687b3"),
-    ("ram", "main memory, this process", "#6b7280", "#a0aec0"),
-)
 _STYLE = """
 :root{color-scheme:light dark;--bg:#fff;--fg:#1f2937;--dim:#6b7280;--rule:#e5e7eb;--band:#f3f4f6}
 @media(prefers-color-scheme:dark){:root{--bg:#14171c;--fg:#e5e7eb;--dim:#9ca3af;--rule:#2d333b;
@@ -39,7 +30,7 @@ def html(timeline: dict[str, Any], text: str = "") -> str:
     colours = "".join(f".{c}{{--c:{light}}}" for c, _, light, _ in LINES)
     dark = "".join(f".{c}{{--c:{shade}}}" for c, _, _, shade in LINES)
     style = f"{_STYLE}{colours}@media(prefers-color-scheme:dark){{{dark}}}"
-    drawn = _drawn(timeline)
+    drawn = points(timeline)
     legend = "".join(
         f'<li><i class="{c}" style="background:var(--c)"></i>{title}</li>'
         for c, title, *_ in LINES
@@ -57,50 +48,43 @@ def html(timeline: dict[str, Any], text: str = "") -> str:
 
 def svg(timeline: dict[str, Any]) -> str:
     """The plot: GiB over seconds, phases as bands, one line for each channel that was read."""
-    drawn = _drawn(timeline)
-    if not drawn:
+    drawn = chart(timeline)
+    if drawn is None:
         return "<p>No reading was taken in this run.</p>"
-    begin = min(points[0][0] for points in drawn.values())
-    end = max(begin + 1e-3, *(points[-1][0] for points in drawn.values()))
-    highest = max(value for points in drawn.values() for _, value in points)
-    step = next(s for s in _steps() if highest / _GIB / s <= 5)
-    top = step * _GIB * max(1, -(-highest // int(step * _GIB)))
     right, bottom = _WIDTH - 12, _HEIGHT - _BOTTOM
 
     def x(seconds: float) -> float:
-        share = (min(max(seconds, begin), end) - begin) / (end - begin)
-        return _LEFT + (right - _LEFT) * share
+        return _LEFT + (right - _LEFT) * seconds / drawn.end
 
     def y(count: float) -> float:
-        return bottom - (bottom - _TOP) * count / top
+        return bottom - (bottom - _TOP) * count / drawn.top
 
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="memory over time">']
-    for i, phase in enumerate(timeline["phases"]):
-        if phase["end"] < begin:
-            continue
-        left, width = x(phase["begin"]), x(phase["end"]) - x(phase["begin"])
+    for i, phase in enumerate(drawn.phases):
+        left, width = x(phase.begin), x(phase.end) - x(phase.begin)
         if i % 2 == 0:
             parts.append(_box(left, width, bottom - _TOP))
         if width > 40:
-            name = phase["name"][: int(width // 8)]
+            name = phase.name[: int(width // 8)]
             parts.append(f'<text x="{left + 4:.1f}" y="{_TOP - 8}">{escape(name)}</text>')
-    for i in range(round(top / _GIB / step) + 1):
-        height = y(i * step * _GIB)
+    for mark in drawn.marks:
+        height = y(mark * GIB)
         parts.append(f'<path class="rule" d="M{_LEFT} {height:.1f}H{right}"/>')
         parts.append(
-            f'<text x="{_LEFT - 8}" y="{height + 4:.1f}" text-anchor="end">{i * step:g} GiB</text>'
+            f'<text x="{_LEFT - 8}" y="{height + 4:.1f}" text-anchor="end">{mark:g} GiB</text>'
         )
-    for channel, points in drawn.items():
-        path = "L".join(f"{x(s):.1f} {y(v):.1f}" for s, v in points)
+    for channel, line in drawn.lines.items():
+        path = "L".join(f"{x(s):.1f} {y(v):.1f}" for s, v in line)
         parts.append(f'<path class="line {channel}" style="stroke:var(--c)" d="M{path}"/>')
-    parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 8}">{begin:.1f} s</text>')
-    parts.append(f'<text x="{right}" y="{_HEIGHT - 8}" text-anchor="end">{end:.1f} s</text>')
+    parts.append(f'<text x="{_LEFT}" y="{_HEIGHT - 8}">0 s</text>')
+    end = f"{drawn.end:.1f} s"
+    parts.append(f'<text x="{right}" y="{_HEIGHT - 8}" text-anchor="end">{end}</text>')
     return "".join(parts) + "</svg>"
 
 
 def sparkline(timeline: dict[str, Any], width: int = 48) -> str:
     """One line of text: the device's use over time, or main memory's; empty without readings."""
-    drawn = _drawn(timeline)
+    drawn = points(timeline)
     for channel, title, *_ in LINES:
         if channel not in drawn:
             continue
@@ -111,19 +95,6 @@ def sparkline(timeline: dict[str, Any], width: int = 48) -> str:
         bars = "".join("▁▂▃▄▅▆▇█"[round(7 * (p - low) / max(high - low, 1))] for p in peaks)
         return f"{bars}  {title}: {say_bytes(low)} to {say_bytes(high)}"
     return ""
-
-
-def _drawn(timeline: dict[str, Any]) -> dict[str, list[tuple[float, int]]]:
-    """Points by channel, thinned by keeping the largest of each group: a peak must stay."""
-    samples, found = timeline["samples"], {}
-    size = max(1, -(-len(samples) // _POINTS))
-    for channel, *_ in LINES:
-        column = timeline["channels"].index(channel) + 1
-        read = [(row[0], row[column]) for row in samples if row[column] is not None]
-        groups = [read[i : i + size] for i in range(0, len(read), size)]
-        if groups:
-            found[channel] = [max(group, key=lambda point: point[1]) for group in groups]
-    return found
 
 
 def _phases(timeline: dict[str, Any]) -> str:
@@ -148,12 +119,3 @@ def _phases(timeline: dict[str, Any]) -> str:
 
 def _box(left: float, width: float, height: float) -> str:
     return f'<rect class="band" x="{left:.1f}" y="{_TOP}" width="{width:.1f}" height="{height}"/>'
-
-
-def _steps():
-    """0.05, 0.1, 0.25, 0.5, 1, 2.5, ... GiB."""
-    yield 0.05
-    scale = 0.1
-    while True:
-        yield from (scale, 2.5 * scale, 5 * scale)
-        scale *= 10
