@@ -101,7 +101,7 @@ class ExactRun:
         """Runs what is left of a plan; False when memory ran out."""
         self.tally.plans.append(plan)
         schedules = [self._schedule(segment) for segment in plan.segments]
-        work = [_macs(one) for one in schedules]
+        work = [macs_of(one) for one in schedules]
         self.tally.macs_once = sum(work)
         done = 0.0
         for segment, schedule, macs in zip(plan.segments, schedules, work, strict=True):
@@ -148,7 +148,7 @@ class ExactRun:
             return False
         finally:
             finished = self._finished.get(value, 0)
-            self.tally.macs += _macs(schedule, until=finished)
+            self.tally.macs += macs_of(schedule, until=finished)
         self._drop(lambda stored: stored <= segment.first)
         return True
 
@@ -191,7 +191,7 @@ class ExactRun:
         return job.convert(part.to(job.device)).to(job.dtype)[0].permute(1, 2, 3, 0)
 
 
-def _macs(schedule: Schedule, until: int | None = None) -> float:
+def macs_of(schedule: Schedule, until: int | None = None) -> float:
     """Multiply-adds of the strips that end by output row `until`."""
     total = 0.0
     for index in range(schedule.strip_count):

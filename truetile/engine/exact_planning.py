@@ -24,6 +24,7 @@ _FREE_SHARE = 0.9
 # How much slower than the fastest a plan may be for the memory that it saves, if nobody set a
 # budget: memory taken from the other models of a workflow costs more than this.
 _SLACK = 1.15
+NEARLY_FASTEST = f"the least memory within {_SLACK - 1:.0%} of the fastest"
 _RESULT_BYTES = 4  # an element of the result: float32 unless the caller asks for another
 
 
@@ -45,6 +46,57 @@ class ExactPlan:
         return self.plans[0].bytes + self.beside_bytes
 
 
+@dataclass(frozen=True)
+class Offer:
+    """All plans for one request, of falling need; see `ExactPlan` for `beside_bytes`."""
+
+    program: Program
+    clip: tuple[int, int, int, int]  # T, H, W, C of what the operation reads
+    elem_bytes: int
+    plans: tuple[StreamPlan, ...]
+    beside_bytes: int
+
+    def needs(self, plan: StreamPlan) -> int:
+        return plan.bytes + self.beside_bytes
+
+    def within(self, budget: int) -> StreamPlan:
+        """The fastest plan that needs at most `budget` bytes; raises BudgetError."""
+        least = self.plans[-1]
+        if self.needs(least) > budget:
+            raise BudgetError(
+                f"budget={budget}: must be at least {self.needs(least)} bytes for "
+                f"{least.describe()}, {human_bytes(self.beside_bytes)} of weights and results "
+                "included"
+            )
+        return self._choose(budget - self.beside_bytes)
+
+    def usual(self) -> StreamPlan:
+        """The one for plenty of memory: the least memory among those that are nearly fastest."""
+        return self._choose(max(one.bytes for one in self.plans), _SLACK)
+
+    def accepted(self, chosen: StreamPlan, why: str) -> ExactPlan:
+        smaller = tuple(plan for plan in self.plans if plan.bytes <= chosen.bytes)
+        span = " to ".join(human_bytes(self.needs(self.plans[i])) for i in (-1, 0))
+        why = f"{why}, of {len(self.plans)} plans from {span}"
+        return ExactPlan(self.program, smaller, self.beside_bytes, why)
+
+    def _choose(self, room: int, *slack: float) -> StreamPlan:
+        return choose_plan(self.program.shapes, self.clip, self.elem_bytes, room, *slack)
+
+
+def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
+    """What could serve a request; of `source` only the shape counts. Raises Declined."""
+    program = _program(port, operation, source)
+    frames = source.shape[2] if source.dim() == 5 else 1
+    clip = (frames, *source.shape[-2:], source.shape[1])
+    beside = packed_bytes(program, port.dtype) + SCRATCH_BYTES
+    if port.device.type == "cpu":
+        result = math.prod(value_sizes(program.shapes, clip)[-1])
+        beside += source.shape[0] * result * _RESULT_BYTES
+    plans = tuple(candidates(program.shapes, clip, port.dtype.itemsize))
+    return Offer(program, clip, port.dtype.itemsize, plans, beside)
+
+
 def make_exact_plan(
     port: VaePort, operation: str, source: torch.Tensor, settings: Settings, reserve: int
 ) -> ExactPlan:
@@ -53,34 +105,25 @@ def make_exact_plan(
     `reserve`: bytes that the allocator rounds up to on its own.
     Raises Declined where the VAE is of no known family, BudgetError where no plan fits the budget.
     """
-    program = _program(port, operation, source)
-    frames = source.shape[2] if source.dim() == 5 else 1
-    clip = (frames, *source.shape[-2:], source.shape[1])
-    shapes, elem = program.shapes, port.dtype.itemsize
-    beside = packed_bytes(program, port.dtype) + SCRATCH_BYTES
-    if port.device.type == "cpu":
-        beside += source.shape[0] * math.prod(value_sizes(shapes, clip)[-1]) * _RESULT_BYTES
-    plans = candidates(shapes, clip, elem)
+    offer = make_offer(port, operation, source)
     if settings.budget is not None:
-        room = settings.budget - beside
-        if room < plans[-1].bytes:
-            raise BudgetError(
-                f"budget={settings.budget}: must be at least {plans[-1].bytes + beside} bytes "
-                f"for {plans[-1].describe()}, {human_bytes(beside)} of weights and results included"
-            )
-        chosen = choose_plan(shapes, clip, elem, room)
-        why = f"the fastest plan within the budget of {human_bytes(settings.budget)}"
-        port.prepare(chosen.bytes + beside + reserve)
-        return ExactPlan(program, _from(plans, chosen), beside, why)
-    wanted = choose_plan(shapes, clip, elem, max(one.bytes for one in plans), _SLACK)
-    port.prepare(wanted.bytes + beside + reserve)
-    room = int(max(0, port.free_bytes() - reserve) * _FREE_SHARE) - beside
-    if room < plans[-1].bytes:
-        why = f"no plan fits the {human_bytes(room + beside)} free; tried the smallest"
-        return ExactPlan(program, (plans[-1],), beside, why)
-    chosen = choose_plan(shapes, clip, elem, min(room, wanted.bytes))
-    why = f"{human_bytes(chosen.bytes + beside)} of the {human_bytes(room + beside)} free"
-    return ExactPlan(program, _from(plans, chosen), beside, why)
+        chosen = offer.within(settings.budget)
+        port.prepare(offer.needs(chosen) + reserve)
+        return offer.accepted(chosen, within_budget(settings.budget))
+    wanted = offer.usual()
+    port.prepare(offer.needs(wanted) + reserve)
+    room = int(max(0, port.free_bytes() - reserve) * _FREE_SHARE)
+    least = offer.plans[-1]
+    if room < offer.needs(least):
+        return offer.accepted(least, f"no estimate fits the {human_bytes(room)} free: the smallest")
+    if room >= offer.needs(wanted):
+        return offer.accepted(wanted, NEARLY_FASTEST)
+    return offer.accepted(offer.within(room), f"the fastest in the {human_bytes(room)} free")
+
+
+def within_budget(budget: int) -> str:
+    """Why a plan was chosen for a budget."""
+    return f"the fastest within the budget of {human_bytes(budget)}"
 
 
 def _program(port: VaePort, operation: str, source: torch.Tensor) -> Program:
@@ -97,7 +140,3 @@ def _program(port: VaePort, operation: str, source: torch.Tensor) -> Program:
             f"{source.shape[1]} and {wanted}"
         )
     return program
-
-
-def _from(plans: list[StreamPlan], chosen: StreamPlan) -> tuple[StreamPlan, ...]:
-    return tuple(plan for plan in plans if plan.bytes <= chosen.bytes)
