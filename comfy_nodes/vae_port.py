@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 
-from ..truetile.engine import ports
+from ..truetile.engine import memory, ports
 from ..truetile.families import recognise, wan_carry
 from ..truetile.families.program import Declined
 from . import host, vae_cost, vae_facts
 from .fp32_weights import float32_weights
+
+memory.register_out_of_memory(host.is_out_of_memory)
 
 
 class ComfyVaePort:
@@ -39,14 +41,14 @@ class ComfyVaePort:
 
     def decode(self, latent: torch.Tensor) -> torch.Tensor:
         latent = latent.to(self.device, self.dtype)
-        return _naming_memory_errors(lambda: self._model.decode(latent, **self._options))
+        return self._model.decode(latent, **self._options)
 
     def encode(self, pixels: torch.Tensor) -> torch.Tensor:
         pixels = pixels.to(self.device, self.dtype)
         # Encoders that read their input in pieces want to know where to compute.
         chunked = getattr(self._model, "comfy_has_chunked_io", False)
         options = {"device": self.device} if chunked else {}
-        return _naming_memory_errors(lambda: self._model.encode(pixels, **options))
+        return self._model.encode(pixels, **options)
 
     def pixels_in(self, pixels: torch.Tensor) -> torch.Tensor:
         return self._vae.process_input(pixels)
@@ -99,17 +101,3 @@ def register() -> None:
 def _casts_by_itself(patcher: Any) -> bool:
     """Under dynamic VRAM every layer converts its weights to the dtype of its input."""
     return bool(getattr(patcher, "is_dynamic", lambda: False)())
-
-
-def _naming_memory_errors(call: Callable[[], torch.Tensor]) -> torch.Tensor:
-    """Gives driver errors that only ComfyUI recognises the type that the engine recognises."""
-    try:
-        return call()
-    except torch.OutOfMemoryError:
-        raise
-    except Exception as error:
-        if not host.is_out_of_memory(error):
-            raise
-        message = str(error)
-    # Raised out here, the new error does not hold the traceback that holds the tile's tensors.
-    raise torch.OutOfMemoryError(message)

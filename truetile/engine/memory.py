@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -18,15 +19,25 @@ def free_bytes(device: torch.device) -> int:
     return free_ram()
 
 
+_hosts: list[Callable[[BaseException], bool]] = []
+
+
+def register_out_of_memory(test: Callable[[BaseException], bool]) -> None:
+    """Adds errors that only a host recognises, such as those of its own allocator."""
+    _hosts.append(test)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether `error` means that memory ran out, on the GPU or in RAM."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     text = str(error).lower()
     # torch's CPU allocator and MPS raise a plain RuntimeError.
-    return isinstance(error, RuntimeError) and (
+    if isinstance(error, RuntimeError) and (
         "out of memory" in text or "can't allocate memory" in text or "not enough memory" in text
-    )
+    ):
+        return True
+    return any(test(error) for test in _hosts)
 
 
 def release(device: torch.device) -> None:

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import importlib
+from contextlib import contextmanager
+
 import torch
 from helpers import equal, latent
 
 SIZES = {"tile_size": 96, "overlap": 32}
+
+
+class DriverError(RuntimeError):
+    """An error that torch does not name, but ComfyUI does."""
+
+
+@contextmanager
+def _known_to_comfyui():
+    from comfy import model_management
+
+    known = model_management.is_oom
+    model_management.is_oom = lambda error: isinstance(error, DriverError) or known(error)
+    try:
+        yield
+    finally:
+        model_management.is_oom = known
 
 
 def check_shapes_dtypes_and_values_are_those_of_the_stock_vae(vae, pack):
@@ -92,28 +111,54 @@ def check_under_dynamic_vram_weights_are_not_touched(vae, pack):
     assert port.decode(given.half()).dtype == torch.float16
 
 
+def check_known_layers_are_streamed(vae, pack):
+    wrapped = pack.wrapped_vae.wrap(vae, pack.service.Settings())
+    for frames, height in ((1, 8), (3, 12)):
+        given = latent(frames, height, 8)
+        equal(wrapped.decode(given), vae.decode(given))
+        assert wrapped.truetile_report.plan.startswith("Wan 2.1"), wrapped.truetile_report
+        pixels = torch.rand(4 * frames - 3, 8 * height, 64, 3)
+        equal(wrapped.encode(pixels), vae.encode(pixels))
+        assert wrapped.truetile_report.plan.startswith("Wan 2.1"), wrapped.truetile_report
+
+
+def check_a_memory_error_that_only_comfyui_knows_takes_the_next_plan(vae, pack):
+    exact = importlib.import_module(f"{pack.service.truetile.__name__}.engine.exact_segment")
+    wrapped = pack.wrapped_vae.wrap(vae, pack.service.Settings())
+    given = latent(2, 12, 12)
+    wrapped.decode(given)  # the self-test has passed
+    convolve, failed = exact.convolve, []
+
+    def failing(*args):
+        if not failed:
+            failed.append(args)
+            raise DriverError("CUDA error 2")
+        return convolve(*args)
+
+    exact.convolve = failing
+    try:
+        with _known_to_comfyui():
+            pixels = wrapped.decode(given)
+    finally:
+        exact.convolve = convolve
+    assert failed and "memory ran out 1 time" in wrapped.truetile_report.why
+    equal(pixels, vae.decode(given))
+
+
 def check_a_memory_error_that_only_comfyui_knows_takes_the_next_rung(vae, pack):
-    from comfy import model_management
-
-    class DriverError(RuntimeError):
-        pass
-
     inner, wide = vae.first_stage_model.decode, []
 
-    def failing(z):
+    def failing(z, **_):
         if z.shape[-1] > 12:
             wide.append(z.shape)
             raise DriverError("CUDA error 2")
         return inner(z)
 
     vae.first_stage_model.decode = failing
-    known = model_management.is_oom
-    model_management.is_oom = lambda error: isinstance(error, DriverError) or known(error)
-    try:
+    with _known_to_comfyui():
         wrapped = pack.wrapped_vae.wrap(vae, pack.service.Settings(**SIZES))
-        pixels = wrapped.decode(latent(1, 16, 20))
-    finally:
-        model_management.is_oom = known
+        # Options of its own are not for the exact engine.
+        pixels = wrapped.decode(latent(1, 16, 20), {"own": True})
     assert len(wide) == 1
     assert pixels.shape == (1, 1, 128, 160, 3)
 
