@@ -86,6 +86,9 @@ class ComfyVaePort:
     def program(self, operation: str, *, still: bool) -> Any:
         if self._options:
             raise Declined(f"the VAE is called with options of its own: {sorted(self._options)}")
+        if getattr(self._vae.patcher, "patches", None):
+            # Of a VAE that is not loaded in full, or dynamically, only ComfyUI's layers apply them.
+            raise Declined("its weights are patched (a LoRA), which ComfyUI does while it computes")
         return recognise.program_of(self._model, operation, still=still)
 
 
