@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 
 import pytest
@@ -17,10 +18,12 @@ from exact_cases import (
 from live_bytes import LiveBytes
 
 import truetile
-from truetile.engine import exact_segment, selftest
+from truetile.engine import exact_request, exact_segment, selftest
 from truetile.engine.diffusers_port import DiffusersPort
 from truetile.engine.exact import ExactRun
+from truetile.engine.exact_segment import SegmentRun
 from truetile.errors import BudgetError, LadderExhausted, NonFiniteError
+from truetile.memory.tensors import Found, name_holders
 from truetile.stream import candidates
 
 diffusers = pytest.importorskip("diffusers")
@@ -279,6 +282,26 @@ def test_buffers_are_gone_when_a_run_fails() -> None:
     finally:
         ExactRun.__init__ = init
     assert not held[0]._stores and not held[0]._weights
+
+
+def test_the_memory_account_names_what_a_run_holds() -> None:
+    vae, z = wan(), latents()
+    program = program_for(vae, "decode", z)
+    _, run = program_run(program, z, program_plans(vae, "decode", z)[1:2])
+    names = set()
+    assert exact_request.label(run) is None, "its parts have names, so that they are told apart"
+
+    def look() -> None:
+        if names:  # once is enough: it looks at all objects of the process
+            return
+        held = [one for one in gc.get_objects() if type(one) is SegmentRun]
+        found = [Found(run._weights[0].weight, 1), *(Found(one._workspace, 1) for one in held)]
+        name_holders(found)
+        names.update(entry.where for entry in found)
+
+    run.run(check_interrupt=look)
+    assert any("TrueTile's packed weights" in name for name in names), names
+    assert any("TrueTile's workspace" in name for name in names), names
 
 
 def test_ports_without_layers_are_left_alone() -> None:

@@ -9,11 +9,14 @@ import torch
 
 from .. import native
 from ..errors import NonFiniteError
+from ..memory import tensors
 from ..report import Report, human_bytes
 from ..stream import StreamPlan, candidates, value_sizes
 from . import selftest
 from .exact import ExactJob, ExactRun, Tally
+from .exact_output import Store
 from .exact_planning import ExactPlan, make_exact_plan
+from .exact_segment import SegmentRun
 from .exact_weights import Packed, pack
 from .inputs import check_finite
 from .output import IDENTITY, HostBatch
@@ -23,6 +26,21 @@ if TYPE_CHECKING:
     from ..api import Hooks, Settings
     from .memory import PeakMark
     from .ports import VaePort
+
+
+_LABELS = {
+    Packed: "TrueTile's packed weights",
+    SegmentRun: "TrueTile's workspace",
+    Store: "TrueTile's values between two segments",
+}
+
+
+def label(thing: object) -> str | None:
+    """Names for the memory account: what a running request holds."""
+    return _LABELS.get(type(thing))
+
+
+tensors.register_label(label)
 
 
 class ExactRequest:
