@@ -12,7 +12,22 @@ void bind_layers(py::module_& module) {
       .value("CONV", LayerKind::kConv)
       .value("ATTENTION", LayerKind::kAttention)
       .value("TIME_UP", LayerKind::kTimeUp)
-      .value("TIME_DOWN", LayerKind::kTimeDown);
+      .value("TIME_DOWN", LayerKind::kTimeDown)
+      .value("CLIP_ATTENTION", LayerKind::kClipAttention)
+      .value("SHUFFLE", LayerKind::kShuffle);
+  py::enum_<TimeRule>(module, "TimeRule", "What becomes of the frames behind the first one.")
+      .value("SAME", TimeRule::kSame)
+      .value("DOUBLE", TimeRule::kDouble)
+      .value("HALVE", TimeRule::kHalve);
+  module.def("frames_read", &frames_read, arg("rule"), arg("made"));
+  Record<Shuffle>(module, "Shuffle", "How a value is read without weights.")
+      .field("up", &Shuffle::up)
+      .field("down", &Shuffle::down)
+      .field("time", &Shuffle::time)
+      .done()
+      .def(py::init<std::int64_t, std::int64_t, TimeRule>(), arg("up") = 1, arg("down") = 1,
+           arg("time") = TimeRule::kSame)
+      .def("rows", &Shuffle::rows, arg("out"));
   Record<AxisRule>(module, "AxisRule", "A convolution along rows or columns.")
       .field("kernel", &AxisRule::kernel)
       .field("stride", &AxisRule::stride)
@@ -35,13 +50,18 @@ void bind_layers(py::module_& module) {
       .field("rows", &StreamLayer::rows)
       .field("columns", &StreamLayer::columns)
       .field("padded", &StreamLayer::padded)
+      .field("shuffle", &StreamLayer::shuffle)
+      .field("shortcut", &StreamLayer::shortcut)
+      .field("residual_channels", &StreamLayer::residual_channels)
       .done()
       .def(py::init<LayerKind, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
-                    AxisRule, AxisRule, bool>(),
+                    AxisRule, AxisRule, bool, Shuffle, Shuffle, std::int64_t>(),
            arg("kind"), arg("source"), arg("in_channels"), arg("out_channels"),
            arg("residual") = -1, arg("kernel_t") = 1, arg("rows") = AxisRule{},
-           arg("columns") = AxisRule{}, arg("padded") = true)
+           arg("columns") = AxisRule{}, arg("padded") = true, arg("shuffle") = Shuffle{},
+           arg("shortcut") = Shuffle{}, arg("residual_channels") = 0)
       .def_property_readonly("cached_frames", &StreamLayer::cached_frames)
+      .def_property_readonly("time", &StreamLayer::time)
       .def("frames", &StreamLayer::frames, arg("n"));
   module.def(
       "value_sizes",

@@ -73,36 +73,49 @@ class Executor {
     Plane result(frames.out.length(), rows.out.length());
     if (rows.out.length() > 0) {
       count_call(at);
-      if (layer.kind != LayerKind::kAttention) convolve(at, result);
+      if (!layer.attends() && layer.kind != LayerKind::kShuffle) convolve(at, result);
       made_[at] += result.frames * result.rows;
     }
     // From here on the window's memory is no longer anybody else's.
     poison(at);
-    if (layer.kind == LayerKind::kAttention) attend(at, result);
+    if (layer.attends()) attend(at, result);
     finish(at, result);
     write(at, result);
   }
 
   void count_call(std::size_t at) {
     const StreamLayer& layer = s_.layers()[at];
-    if (layer.kind == LayerKind::kAttention) {
-      const std::int64_t tokens = s_.made(at)[1];
+    const Size& size = s_.made(at);
+    const std::int64_t row = size[2] * size[3] * 8;
+    const std::int64_t out = chunk_[at].out.length() * strip_.layers[at].out.length() * row;
+    if (layer.attends()) {
+      const std::int64_t tokens = s_.tokens(at);
       const std::int64_t scores = attention_rows(tokens) * tokens;
-      const std::int64_t bytes = (5 * tokens + scores) * 8 + scores * 4;
+      const std::int64_t bytes = (5 * tokens * size[3] + scores) * 8 + scores * 4;
       call_.push_back(bytes);
     } else {
       std::int64_t made = chunk_[at].convolved(layer.kind).length();
       if (layer.kind == LayerKind::kTimeUp) made *= 2;
       if (layer.kind == LayerKind::kTimeDown) made /= 2;
-      const std::int64_t read = chunk_[at].read.length() * strip_.layers[at].read.length() * 8;
-      call_.push_back(made * strip_.layers[at].out.length() * 8);
-      if (!layer.padded) call_.push_back(read);
-      if (layer.source == 0) {
-        // As it lies on the host, converted, in the VAE's dtype.
-        for (const std::int64_t bytes : {read / 2, read / 2, read}) call_.push_back(bytes);
+      const std::int64_t columns = s_.sizes()[static_cast<std::size_t>(layer.source)][2];
+      const std::int64_t read = chunk_[at].read.length() * strip_.layers[at].read.length() *
+                                columns * layer.in_channels * 8;
+      if (layer.kind != LayerKind::kShuffle) {
+        call_.push_back(made * strip_.layers[at].out.length() * row);
+        if (!layer.padded) call_.push_back(read);
+      } else if (at + 1 == s_.layers().size()) {
+        call_.push_back(out);
       }
+      if (layer.source == 0) fetch(read);
     }
+    if (layer.averages()) call_.push_back(out);
+    if (layer.residual == 0) fetch(out);
     for (const std::int64_t bytes : call_) heap_.take(bytes);
+  }
+
+  /// The clip as it lies on the host, converted, in the VAE's dtype.
+  void fetch(std::int64_t bytes) {
+    for (const std::int64_t part : {bytes / 2, bytes / 2, bytes}) call_.push_back(part);
   }
 
   void attend(std::size_t at, Plane& result) {
@@ -112,8 +125,11 @@ class Executor {
       const std::int64_t frame = chunk_[at].read.begin + t;
       for (std::int64_t h = 0; h < result.rows; ++h) {
         Cell sum = mix(first_ + at, look(source, frame, rows.out.begin + h));
-        for (std::int64_t i = 0; i < rows.read.length(); ++i)
-          sum = mix(sum, look(source, frame, i));
+        const bool clip = s_.layers()[at].kind == LayerKind::kClipAttention;
+        const Span seen = clip ? chunk_[at].read : Span{frame, frame + 1};
+        for (std::int64_t f = seen.begin; f < seen.end; ++f) {
+          for (std::int64_t i = 0; i < rows.read.length(); ++i) sum = mix(sum, look(source, f, i));
+        }
         result.at(t, h) = sum;
       }
     }
@@ -155,7 +171,8 @@ class Executor {
     }
   }
 
-  /// What is read while the window is written: a time layer's first frame, a residual.
+  /// What is read while the window is written: a time layer's first frame, a shuffle's source, a
+  /// residual.
   void finish(std::size_t at, Plane& result) {
     const StreamLayer& layer = s_.layers()[at];
     const bool time = layer.kind == LayerKind::kTimeUp || layer.kind == LayerKind::kTimeDown;
@@ -163,8 +180,16 @@ class Executor {
     const Span out = strip_.layers[at].out;
     for (std::int64_t h = 0; h < result.rows; ++h) {
       if (passes) result.at(0, h) = look(layer.source, 0, out.begin + h);
-      for (std::int64_t t = 0; layer.residual >= 0 && t < result.frames; ++t) {
-        const Cell added = look(layer.residual, chunk_[at].out.begin + t, out.begin + h);
+      const auto value = [this](std::int64_t index) {
+        return [this, index](std::int64_t t, std::int64_t row) { return look(index, t, row); };
+      };
+      for (std::int64_t t = 0; t < result.frames; ++t) {
+        const std::int64_t frame = chunk_[at].out.begin + t;
+        if (layer.kind == LayerKind::kShuffle) {
+          result.at(t, h) = shuffled(layer.shuffle, frame, out.begin + h, value(layer.source));
+        }
+        if (layer.residual < 0) continue;
+        const Cell added = shuffled(layer.shortcut, frame, out.begin + h, value(layer.residual));
         result.at(t, h) = mix(result.at(t, h), added);
       }
     }

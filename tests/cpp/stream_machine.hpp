@@ -49,13 +49,37 @@ inline Cell convolved(std::size_t index, const StreamLayer& layer, std::int64_t 
   return sum;
 }
 
+/// What a shuffle makes at (frame, row) of the rows and frames it reads: each and its place counts.
+inline Cell shuffled(const Shuffle& rule, std::int64_t frame, std::int64_t row, const Look& look) {
+  Span frames = {frame, frame + 1};
+  std::int64_t phase = 0;
+  if (rule.time == TimeRule::kDouble) {
+    // Frames 2n - 1 and 2n are made of frame n.
+    frames = {(frame + 1) / 2, (frame + 1) / 2 + 1};
+    phase = frame > 0 ? 1 + frame % 2 : 0;
+  }
+  if (rule.time == TimeRule::kHalve && frame > 0) frames = {2 * frame - 1, 2 * frame + 1};
+  Cell sum = mix(static_cast<Cell>(row % rule.up), static_cast<Cell>(phase));
+  for (std::int64_t t = frames.begin; t < frames.end; ++t) {
+    for (std::int64_t k = 0; k < rule.down; ++k) {
+      sum = mix(sum, look(t, row / rule.up * rule.down + k));
+    }
+  }
+  return sum;
+}
+
 /// The whole program, value by value, with nothing streamed: the reference.
 inline std::vector<Plane> run_whole(const Layers& layers, const Plane& input) {
   std::vector<Plane> values = {input};
   for (std::size_t index = 0; index < layers.size(); ++index) {
     const StreamLayer& layer = layers[index];
     const Plane& x = values[static_cast<std::size_t>(layer.source)];
-    Plane y(layer.frames(x.frames), layer.rows.size(x.rows));
+    Plane y(layer.frames(x.frames), layer.height(x.rows));
+    const auto cells = [&values](std::int64_t value) {
+      return [&plane = values[static_cast<std::size_t>(value)]](std::int64_t t, std::int64_t h) {
+        return plane.at(t, h);
+      };
+    };
     // Frame and row of the padded input, whose own frames begin at `first`.
     const auto look = [&](std::int64_t first) {
       return [&x, &layer, first](std::int64_t frame, std::int64_t row) -> Cell {
@@ -71,6 +95,11 @@ inline std::vector<Plane> run_whole(const Layers& layers, const Plane& input) {
         if (layer.kind == LayerKind::kAttention) {
           cell = mix(index, x.at(t, h));
           for (std::int64_t i = 0; i < x.rows; ++i) cell = mix(cell, x.at(t, i));
+        } else if (layer.kind == LayerKind::kClipAttention) {
+          cell = mix(index, x.at(t, h));
+          for (const Cell other : x.cells) cell = mix(cell, other);
+        } else if (layer.kind == LayerKind::kShuffle) {
+          cell = shuffled(layer.shuffle, t, h, cells(layer.source));
         } else if (layer.kind == LayerKind::kConv) {
           cell = convolved(index, layer, layer.kernel_t, t, h, look(0));
         } else if (t == 0) {
@@ -83,7 +112,7 @@ inline std::vector<Plane> run_whole(const Layers& layers, const Plane& input) {
           for (std::int64_t i = 2 * t - 2; i <= 2 * t; ++i) cell = mix(cell, x.at(i, h));
         }
         if (layer.residual >= 0) {
-          cell = mix(cell, values[static_cast<std::size_t>(layer.residual)].at(t, h));
+          cell = mix(cell, shuffled(layer.shortcut, t, h, cells(layer.residual)));
         }
         y.at(t, h) = cell;
       }

@@ -7,8 +7,8 @@
 
 namespace truetile::testing {
 
-/// Programs like those of real VAEs and stranger ones, one column wide. Width never matters to a
-/// schedule but as a factor.
+/// Programs like those of real VAEs and stranger ones, of one channel but where it is shuffled.
+/// Width never matters to a schedule but as a factor.
 class ProgramMaker {
  public:
   explicit ProgramMaker(Random& random) : random_(random) {}
@@ -16,11 +16,22 @@ class ProgramMaker {
   /// A decoder: perhaps attention, then residual blocks between upsamplings.
   Layers decoder(bool attention) {
     conv(3, 3);
+    if (random_.one_in(3)) layers_.back().residual = 0;
     if (attention) attend();
     for (std::int64_t level = random_.in(0, 3); level > 0; --level) {
+      const std::int64_t before = value();
       blocks();
-      if (random_.one_in(2)) time(LayerKind::kTimeUp);
-      upsample();
+      const bool pairs = random_.one_in(2);
+      const TimeRule rule = pairs ? TimeRule::kDouble : TimeRule::kSame;
+      if (random_.one_in(3)) {
+        unpack({.up = random_.in(2, 3), .time = rule});
+      } else {
+        if (pairs) time(LayerKind::kTimeUp);
+        upsample();
+      }
+      const StreamLayer& last = layers_.back();
+      const std::int64_t up = last.kind == LayerKind::kShuffle ? last.shuffle.up : last.rows.up;
+      if (random_.one_in(2)) shortcut(before, {.up = up, .time = rule});
     }
     blocks();
     conv(3, random_.one_in(2) ? 3 : 1);
@@ -31,9 +42,20 @@ class ProgramMaker {
   Layers encoder(bool attention) {
     conv(3, 3);
     for (std::int64_t level = random_.in(0, 3); level > 0; --level) {
+      const std::int64_t before = value();
       blocks();
-      downsample();
-      if (random_.one_in(2)) time(LayerKind::kTimeDown);
+      const bool pairs = random_.one_in(2);
+      const TimeRule rule = pairs ? TimeRule::kHalve : TimeRule::kSame;
+      if (random_.one_in(3)) {
+        add(LayerKind::kShuffle).padded = false;
+        layers_.back().shuffle = {.down = 2, .time = rule};
+        layers_.back().out_channels = pairs ? 8 : 4;
+        conv(3, 3);
+      } else {
+        downsample();
+        if (pairs) time(LayerKind::kTimeDown);
+      }
+      if (random_.one_in(2)) shortcut(before, {.down = 2, .time = rule});
     }
     blocks();
     if (attention) attend();
@@ -45,8 +67,26 @@ class ProgramMaker {
   std::int64_t value() const { return static_cast<std::int64_t>(layers_.size()); }
 
   StreamLayer& add(LayerKind kind) {
-    layers_.push_back({.kind = kind, .source = value(), .rows = {}, .columns = {}});
+    const std::int64_t channels = layers_.empty() ? 1 : layers_.back().out_channels;
+    layers_.push_back(
+        {.kind = kind, .source = value(), .in_channels = channels, .rows = {}, .columns = {}});
     return layers_.back();
+  }
+
+  /// A convolution to as many channels as are then taken apart.
+  void unpack(const Shuffle& rule) {
+    conv(3, 3);
+    const std::int64_t pair = rule.time == TimeRule::kDouble ? 2 : 1;
+    layers_.back().out_channels = rule.up * rule.up * pair;
+    add(LayerKind::kShuffle).padded = false;
+    layers_.back().shuffle = rule;
+  }
+
+  /// Adds `before`, read through `rule`, to what the last layer makes.
+  void shortcut(std::int64_t before, const Shuffle& rule) {
+    layers_.back().residual = before;
+    layers_.back().shortcut = rule;
+    layers_.back().residual_channels = 1;
   }
 
   void conv(std::int64_t kernel, std::int64_t kernel_t) {
@@ -56,17 +96,21 @@ class ProgramMaker {
     layer.padded = kernel > 1 || kernel_t > 1 || random_.one_in(2);
   }
 
-  void attend() { add(LayerKind::kAttention).padded = false; }
+  void attend() {
+    add(random_.one_in(3) ? LayerKind::kClipAttention : LayerKind::kAttention).padded = false;
+  }
   void time(LayerKind kind) { add(kind); }
 
   void upsample() {
     const std::int64_t kernel = random_.one_in(4) ? 1 : 3;
     add(LayerKind::kConv).rows = {
         .kernel = kernel, .before = kernel / 2, .after = kernel / 2, .up = random_.in(2, 3)};
+    layers_.back().columns = layers_.back().rows;
   }
 
   void downsample() {
     add(LayerKind::kConv).rows = {.kernel = 3, .stride = 2, .before = 0, .after = 1};
+    layers_.back().columns = layers_.back().rows;
   }
 
   /// Residual blocks, some with a shortcut of their own, some with kernels of 1.

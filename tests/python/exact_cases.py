@@ -36,8 +36,15 @@ def program_plans(module, operation: str, source: torch.Tensor) -> list[StreamPl
             height = strip * unit
             parts = [Segment(0, cut, 0 if decoding else height, chunk)]
             parts.append(Segment(cut, len(shapes), height if decoding else 0, chunk))
+            parts = [replace_chunk(program, part) for part in parts]
             plans.append(StreamPlan(tuple(parts), 0, 0.0))
     return plans
+
+
+def replace_chunk(program: Program, part: Segment) -> Segment:
+    """The segment with whole clips where one of its layers needs them."""
+    chunk = 0 if program.sees_clip(part.first, part.last) else part.chunk
+    return Segment(part.first, part.last, part.rows, chunk)
 
 
 def run_program(program: Program, source: torch.Tensor, plans: list[StreamPlan], **hooks):

@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 @st.composite
 def programs(draw: st.DrawFn) -> dict:
     """A chain of blocks as plain numbers: (name, channels, kernel, kernel_t)."""
-    names = ["conv", "residual", "up", "down", "time_up", "time_down"]
+    names = ["conv", "residual", "up", "down", "time_up", "time_down", "unpack", "pack"]
     blocks = draw(st.lists(st.sampled_from(names), min_size=1, max_size=6))
     attention = draw(st.sampled_from(["none", "first", "last"]))
+    kind = draw(st.sampled_from(["attention", "clip_attention"]))
     if attention == "first":
-        blocks.insert(0, "attention")
+        blocks.insert(0, kind)
     elif attention == "last":
-        blocks.append("attention")
-    unit = 2 ** blocks.count("time_down")
+        blocks.append(kind)
+    unit = 2 ** (blocks.count("time_down") + blocks.count("pack"))
     return {
         "blocks": [
             (name, draw(st.integers(1, 4)), draw(st.sampled_from([1, 3])), draw(st.integers(1, 3)))
@@ -68,8 +69,23 @@ def layers_of(module: ModuleType, case: dict) -> list:
             add("CONV", out, rule=(3, 1, 1, 1, 2))
         elif name == "down":
             add("CONV", out, rule=(3, 2, 0, 1, 1))
-        elif name == "attention":
-            add("ATTENTION", channels, padded=False)
+        elif name in ("attention", "clip_attention"):
+            add(name.upper(), channels, padded=False)
+        elif name == "unpack":
+            # A pair of frames of 2 x 2 pixels, added to the input repeated as often.
+            rule, before, reads = _shuffle(module, 2, 1), len(layers), channels
+            add("CONV", 8 * out, kernel, kernel_t)
+            repeated = {"residual": before, "shortcut": rule, "residual_channels": reads}
+            add("SHUFFLE", out, padded=False, shuffle=rule, **repeated)
+        elif name == "pack":
+            rule, before, reads = _shuffle(module, 1, 2), len(layers), channels
+            add("CONV", out, kernel, kernel_t)
+            averaged = {"residual": before, "shortcut": rule, "residual_channels": reads}
+            add("SHUFFLE", 8 * out, padded=False, shuffle=rule, **averaged)
         else:
             add(name.upper(), channels)
     return layers
+
+
+def _shuffle(module: ModuleType, up: int, down: int):
+    return module.Shuffle(up, down, module.TimeRule.DOUBLE if up > 1 else module.TimeRule.HALVE)

@@ -112,14 +112,44 @@ def write_time(
 
 def attend(out: torch.Tensor, x: torch.Tensor, weights: Packed) -> None:
     """One-head attention over each frame of `x` [t, h, w, C], added to it, into `out`."""
-    _, h, w, c = x.shape
-    block = attention_rows(h * w)
     for source, target in zip(x, out, strict=True):
-        value = norm(source, weights, silu=False).to(x.dtype).reshape(1, h * w, c)
-        q, k, v = F.linear(value, weights.weight, weights.bias).chunk(3, dim=-1)
-        value = torch.empty_like(value)
-        for at in range(0, h * w, block):
-            part = q[:, at : at + block]
-            value[:, at : at + block] = F.scaled_dot_product_attention(part, k, v)
-        value = F.linear(value, weights.proj, weights.proj_bias)
-        torch.add(source, value.view(h, w, c), out=target)
+        attend_clip(target[None], source[None], weights, causal=False)
+
+
+def attend_clip(out: torch.Tensor, x: torch.Tensor, weights: Packed, causal: bool) -> None:
+    """One-head attention over all of `x` [t, h, w, C], added to it, into `out`.
+
+    With `causal` a frame sees itself and those before it.
+    """
+    t, h, w, c = x.shape
+    value = norm(x, weights, silu=False).to(x.dtype).reshape(1, t * h * w, c)
+    q, k, v = F.linear(value, weights.weight, weights.bias).chunk(3, dim=-1)
+    value = torch.empty_like(value)
+    own = h * w if causal else t * h * w
+    for frame in range(0, t * h * w, own):
+        end = frame + own
+        block = attention_rows(end)
+        for at in range(frame, end, block):
+            part = q[:, at : min(end, at + block)]
+            made = F.scaled_dot_product_attention(part, k[:, :end], v[:, :end])
+            value[:, at : at + part.shape[1]] = made
+    value = F.linear(value, weights.proj, weights.proj_bias)
+    torch.add(x, value.view(t, h, w, c), out=out)
+
+
+def replicate_edges(
+    padded: torch.Tensor, cached: int, starts: bool, layer: StreamLayer, rows: LayerRows
+) -> None:
+    """Turns the zeros around a padded input [t, h, w, C] into copies of its edges.
+
+    Its own frames come behind `cached` ones; where the clip `starts`, these copy the first of them.
+    """
+    inner = padded[cached:]
+    left, width = layer.columns.before, inner.shape[2] - layer.columns.after
+    inner[:, :, :left].copy_(inner[:, :, left : left + 1])
+    inner[:, :, width:].copy_(inner[:, :, width - 1 : width])
+    bottom = rows.padded - rows.bottom
+    inner[:, : rows.top].copy_(inner[:, rows.top : rows.top + 1])
+    inner[:, bottom:].copy_(inner[:, bottom - 1 : bottom])
+    if starts:
+        padded[:cached].copy_(inner[:1])

@@ -7,9 +7,25 @@ from typing import Protocol
 
 import torch
 
-from ..families.program import Program
-from ..stream import LayerFrames, LayerKind, Schedule, Span, StripRows
-from .exact_layers import attend, convolve, fill_padded, write_time
+from ..families.program import Layer, Program
+from ..stream import (
+    LayerFrames,
+    LayerKind,
+    Schedule,
+    Shuffle,
+    Span,
+    StripRows,
+    frames_read,
+)
+from .exact_layers import (
+    attend,
+    attend_clip,
+    convolve,
+    fill_padded,
+    replicate_edges,
+    write_time,
+)
+from .exact_shuffle import move
 from .exact_weights import Packed
 
 
@@ -78,10 +94,15 @@ class SegmentRun:
                 self._check()
             if layer.shape.kind == LayerKind.CONV:
                 self._convolution(at, strip, chunk, last)
-            elif layer.shape.kind == LayerKind.ATTENTION:
+            elif layer.shape.kind == LayerKind.SHUFFLE:
+                self._shuffle(at, strip, chunk)
+            elif layer.shape.kind in (LayerKind.ATTENTION, LayerKind.CLIP_ATTENTION):
                 x = self._rows(layer.shape.source, chunk[at].read, strip.layers[at].read, strip)
                 out = self._open(at, strip, chunk[at])
-                attend(out, x, self._weights[at])
+                if layer.shape.kind == LayerKind.CLIP_ATTENTION:
+                    attend_clip(out, x, self._weights[at], layer.causal)
+                else:
+                    attend(out, x, self._weights[at])
                 self._close(at, strip, chunk[at])
             else:
                 self._time(at, strip, chunk, last)
@@ -94,8 +115,7 @@ class SegmentRun:
             if layer.shape.padded:
                 x = self._padded(at, x, rows, frames, last)
             made = convolve(x, self._weights[at], layer.shape)
-            if layer.shape.residual >= 0:
-                made += self._rows(layer.shape.residual, frames.out, rows.out, strip)
+            self._add_residual(at, made, strip, frames)
         out = self._open(at, strip, frames)
         if made is not None:
             if out is None:
@@ -115,7 +135,45 @@ class SegmentRun:
         out = self._open(at, strip, frames)
         if rows.out.length:
             write_time(out, x, made, layer.shape, frames)
+            made = None
+            self._add_residual(at, out, strip, frames)
         self._close(at, strip, frames)
+
+    def _shuffle(self, at, strip, chunk) -> None:
+        layer, rows, frames = self._layers[at], strip.layers[at].out, chunk[at]
+        out = self._open(at, strip, frames)
+        if rows.length:
+            target = out
+            if target is None:
+                _, _, columns, channels = self._schedule.made(at)
+                shape = (frames.out.length, rows.length, columns, channels)
+                target = self._workspace.new_empty(shape)
+            x = self._rows(layer.shape.source, frames.read, strip.layers[at].read, strip)
+            self._move(target, x, layer, layer.shape.shuffle, rows, frames, add=False)
+            self._add_residual(at, target, strip, frames)
+            if out is None:
+                self._output.put(frames.out, rows, target)
+        self._close(at, strip, frames)
+
+    def _add_residual(self, at, made: torch.Tensor, strip, frames: LayerFrames) -> None:
+        """Adds a layer's residual, if it has one, to its new rows."""
+        layer, rows = self._layers[at], strip.layers[at].out
+        shape = layer.shape
+        if shape.residual < 0:
+            return
+        if layer.packing is None:
+            made += self._rows(shape.residual, frames.out, rows, strip)
+            return
+        read = frames_read(shape.shortcut.time, frames.out)
+        x = self._rows(shape.residual, read, shape.shortcut.rows(rows), strip)
+        if layer.residual_used:
+            x = x[..., : layer.residual_used]
+        self._move(made, x, layer, shape.shortcut, rows, frames, add=True)
+
+    @staticmethod
+    def _move(out, x, layer: Layer, rule: Shuffle, rows: Span, frames: LayerFrames, add) -> None:
+        first = frames.out.begin == 0
+        move(out, x, rule, layer.packing, row=rows.begin, first=first, add=add)
 
     def _padded(self, at, x, rows, frames: LayerFrames, last: bool) -> torch.Tensor | None:
         """The padded input of a layer, its cached frames in front; None without own frames.
@@ -141,6 +199,8 @@ class SegmentRun:
             padded[:count].copy_(cache[:, : rows.padded])
         weights = self._weights[at]
         fill_padded(padded, x[-own.length :], layer.shape, rows, weights, layer.silu)
+        if layer.replicate:
+            replicate_edges(padded, count, own.begin <= first, layer.shape, rows)
         if count and not last:
             cache[:, : rows.padded].copy_(padded[own.length :])
         return padded

@@ -31,14 +31,16 @@ class Packed:
         return float(self.gamma.numel()) ** 0.5
 
 
-def pack(program: Program, device: torch.device, dtype: torch.dtype) -> tuple[Packed, ...]:
+def pack(program: Program, device: torch.device, dtype: torch.dtype) -> tuple[Packed | None, ...]:
     """All layers' weights on `device`; the caller drops them when it is done."""
-    return tuple(_pack(layer, device, dtype) for layer in program.layers)
+    return tuple(
+        None if layer.conv is None else _pack(layer, device, dtype) for layer in program.layers
+    )
 
 
 def packed_bytes(program: Program, dtype: torch.dtype) -> int:
     """What `pack` allocates, norms and biases left out."""
-    count = sum(_used(layer).numel() for layer in program.layers)
+    count = sum(_used(layer).numel() for layer in program.layers if layer.conv is not None)
     return count * dtype.itemsize
 
 
@@ -49,8 +51,9 @@ def _used(layer: Layer) -> torch.Tensor:
         weight = weight[: layer.outputs]
     if weight.dim() == 5 and (layer.still or weight.shape[2] == 1):
         weight = weight[:, :, -1]
-    if layer.shape.kind == LayerKind.ATTENTION:
-        weight = weight.flatten(1)
+    if layer.shape.kind in (LayerKind.ATTENTION, LayerKind.CLIP_ATTENTION):
+        parts = [part.weight.detach().flatten(1) for part in (layer.conv, *layer.more)]
+        weight = torch.cat(parts) if layer.more else parts[0]
     return weight
 
 
@@ -66,6 +69,8 @@ def _pack(layer: Layer, device: torch.device, dtype: torch.dtype) -> Packed:
         return value.detach().flatten().to(device=device, dtype=kind)
 
     bias = vector(layer.conv, "bias", dtype)
+    if layer.more and bias is not None:
+        bias = torch.cat([bias, *(vector(part, "bias", dtype) for part in layer.more)])
     proj = None
     if layer.proj is not None:
         proj = layer.proj.weight.detach().flatten(1).to(device=device, dtype=dtype)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..families.program import Declined, Program
-from ..stream import LayerKind, Segment, StreamPlan, cuts, value_sizes
+from ..stream import Segment, StreamPlan, cuts, value_sizes
 from .exact import ExactJob, ExactRun
 from .exact_weights import pack
 from .output import IDENTITY, HostBatch
@@ -70,13 +70,15 @@ def _exact(port: VaePort, program: Program, source: torch.Tensor) -> torch.Tenso
     decoding = program.operation == "decode"
     places = cuts(shapes, (t, h, w, c))
     cut = (min(places) if decoding else max(places)) if places else 0
-    parts = [Segment(0, cut, 0 if decoding else 1, 1)] if cut else []
-    parts.append(Segment(cut, len(shapes), port.spatial if decoding and places else 0, 1))
-    frames, rows, columns, channels = value_sizes(shapes, (t, h, w, c))[-1]
+    chunks = [0 if program.sees_clip(*span) else 1 for span in ((0, cut), (cut, len(shapes)))]
+    parts = [Segment(0, cut, 0 if decoding else 1, chunks[0])] if cut else []
+    rows = port.spatial if decoding and places else 0
+    parts.append(Segment(cut, len(shapes), rows, chunks[1]))
+    frames, height, columns, channels = value_sizes(shapes, (t, h, w, c))[-1]
     batch = HostBatch(
         1,
         channels,
-        (frames, rows, columns),
+        (frames, height, columns),
         dtype=torch.float32,
         device=port.device,
         channels_last=False,
@@ -94,8 +96,7 @@ def _input(port: VaePort, program: Program) -> torch.Tensor:
     scale = 1 if program.operation == "decode" else port.spatial
     frames = 1
     if not program.still:
-        halvings = sum(one.kind == LayerKind.TIME_DOWN for one in program.shapes)
-        frames = 1 + (_FRAMES - 1) * 2**halvings
+        frames = 1 + (_FRAMES - 1) * program.frame_unit
     size = (frames, _ROWS * scale, _COLUMNS * scale)
     return torch.randn((1, program.shapes[0].in_channels, *size), generator=generator)
 

@@ -6,10 +6,11 @@ and are read when a program runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..stream import AxisRule, LayerKind, StreamLayer
+from ..stream import AxisRule, LayerKind, Shuffle, StreamLayer, TimeRule
+from .packing import Packing, block, packed
 
 if TYPE_CHECKING:
     import torch
@@ -24,18 +25,29 @@ class Layer:
     """One layer: its geometry and the modules that hold its weights.
 
     `norm` (an RMS norm over channels) and, with `silu`, the activation come before `conv`. For
-    attention `conv` makes queries, keys and values and `proj` the output. `outputs` keeps only the
-    first so many channels of the convolution (0: all). A still sees zeros before its one frame, so
-    that only the last temporal tap of each kernel matters: `still`.
+    attention `conv` makes queries, keys and values, or only the queries where `more` makes the
+    other two, and `proj` the output. `outputs` keeps only the first so many channels of the
+    convolution (0: all). A still sees zeros before its one frame, so that only the last temporal
+    tap of each kernel matters: `still`.
+
+    `replicate`: around its input, in space and before the first frame, stand copies of its edges
+    instead of zeros. `packing` says how a shuffle or a shortcut finds its channels; of the residual
+    the first `residual_used` channels count (0: all). `causal` attention over the clip looks at no
+    later frame. `conv` is None for a shuffle.
     """
 
     shape: StreamLayer
-    conv: torch.nn.Module
+    conv: torch.nn.Module | None
     norm: torch.nn.Module | None = None
     silu: bool = False
     proj: torch.nn.Module | None = None
     outputs: int = 0
     still: bool = False
+    more: tuple[torch.nn.Module, ...] = ()
+    replicate: bool = False
+    packing: Packing | None = None
+    residual_used: int = 0
+    causal: bool = False
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,16 @@ class Program:
         return tuple(layer.shape for layer in self.layers)
 
     @property
+    def frame_unit(self) -> int:
+        """Frames behind the first one that its halvings of time make into one."""
+        return 2 ** sum(layer.time == TimeRule.HALVE for layer in self.shapes)
+
+    def sees_clip(self, first: int, last: int) -> bool:
+        """Whether one of layers [first, last) needs all frames at once."""
+        layers = self.shapes[first:last]
+        return any(layer.kind == LayerKind.CLIP_ATTENTION for layer in layers)
+
+    @property
     def structure(self) -> tuple:
         """Equal for programs that differ in their weights only."""
         return self.family, self.operation, self.still, self.shapes
@@ -60,14 +82,21 @@ class Program:
 class Builder:
     """Collects layers one after the other; `value` is what the last one makes."""
 
-    def __init__(self, channels: int, still: bool) -> None:
+    def __init__(self, channels: int, still: bool, replicate: bool = False) -> None:
         self._layers: list[Layer] = []
         self._channels = [channels]
-        self._still = still
+        # With copies of it before a still, every temporal tap matters.
+        self._still = still and not replicate
+        self._kind_of_clip, self._replicate = still, replicate
 
     @property
     def value(self) -> int:
         return len(self._layers)
+
+    @property
+    def channels(self) -> int:
+        """Of the last value."""
+        return self._channels[-1]
 
     def conv(
         self,
@@ -102,25 +131,69 @@ class Builder:
             columns,
             padded=not unpadded,
         )
-        return self._add(Layer(shape, module, norm, silu, None, outputs, self._still))
+        layer = Layer(shape, module, norm, silu, None, outputs, self._still)
+        return self._add(replace(layer, replicate=self._replicate))
 
-    def attention(self, norm: torch.nn.Module, qkv: torch.nn.Module, proj: torch.nn.Module) -> int:
-        """One-head attention over each frame, added to its input."""
+    def attention(
+        self,
+        norm: torch.nn.Module,
+        qkv: torch.nn.Module | tuple[torch.nn.Module, ...],
+        proj: torch.nn.Module,
+        *,
+        clip: bool = False,
+        causal: bool = False,
+    ) -> int:
+        """One-head attention over each frame, or over the `clip`, added to its input.
+
+        `qkv` is one module or three.
+        """
         channels = plain(proj, "weight").shape[0]
-        plain(qkv, "weight")
-        shape = StreamLayer(LayerKind.ATTENTION, self.value, channels, channels, padded=False)
-        return self._add(Layer(shape, qkv, norm, proj=proj))
+        first, *more = qkv if isinstance(qkv, tuple) else (qkv,)
+        if len({part.bias is None for part in (first, *more)}) > 1:
+            raise Declined("only some of an attention's projections have a bias")
+        made = sum(plain(part, "weight").shape[0] for part in (first, *more))
+        if made != 3 * channels:
+            raise Declined(f"attention makes {made} channels of queries, keys and values")
+        kind = LayerKind.CLIP_ATTENTION if clip else LayerKind.ATTENTION
+        shape = StreamLayer(kind, self.value, channels, channels, padded=False)
+        return self._add(Layer(shape, first, norm, proj=proj, more=tuple(more), causal=causal))
+
+    def shuffle(self, rule: Shuffle, packing: Packing) -> int:
+        """Takes pixels out of the channels or puts them in; nothing is repeated or averaged."""
+        pair = 1 if rule.time == TimeRule.SAME else 2
+        reads = self._channels[-1]
+        count = packed(block(1, max(rule.up, rule.down), pair))
+        unpacks = rule.up > 1 or rule.time == TimeRule.DOUBLE
+        if unpacks and reads % count:
+            raise Declined(f"{reads} channels are not blocks of {count}")
+        makes = reads // count if unpacks else reads * count
+        shape = StreamLayer(LayerKind.SHUFFLE, self.value, reads, makes, padded=False, shuffle=rule)
+        return self._add(Layer(shape, None, packing=packing))
+
+    def shortcut(self, value: int, rule: Shuffle, packing: Packing, used: int = 0) -> int:
+        """Adds an earlier value, read through `rule`, to what the last layer makes."""
+        if self._layers[-1].shape.residual >= 0:
+            self.shuffle(Shuffle(), packing)
+        last = self._layers.pop()
+        del self._channels[-1]
+        _check_shortcut(rule, packing, used or self._channels[value], last.shape.out_channels)
+        shape = replace_shape(
+            last.shape, residual=value, shortcut=rule, residual_channels=self._channels[value]
+        )
+        return self._add(replace(last, shape=shape, packing=packing, residual_used=used))
 
     def time(self, module: torch.nn.Module, kind: LayerKind) -> int:
         """A layer that doubles or halves the frames; for a still it does not exist."""
         weight = plain(module, "weight")
         if self._still:
             return self.value
+        if weight.shape[2:] != (3, 1, 1):
+            raise Declined(f"a convolution of time with a kernel of {tuple(weight.shape[2:])}")
         channels = weight.shape[1]
         return self._add(Layer(StreamLayer(kind, self.value, channels, channels), module))
 
     def program(self, family: str, operation: str) -> Program:
-        return Program(family, operation, self._still, tuple(self._layers))
+        return Program(family, operation, self._kind_of_clip, tuple(self._layers))
 
     def _add(self, layer: Layer) -> int:
         shape = layer.shape
@@ -128,7 +201,8 @@ class Builder:
             ("source", shape.source, shape.in_channels),
             ("residual", shape.residual, shape.out_channels),
         ):
-            if value >= 0 and self._channels[value] != channels:
+            through = name == "residual" and shape.residual_channels == self._channels[value]
+            if value >= 0 and self._channels[value] != channels and not through:
                 raise Declined(
                     f"layer {len(self._layers)}: {name} has {self._channels[value]} channels, "
                     f"its weights want {channels}"
@@ -144,6 +218,27 @@ def _rule(kernel: int, stride: int, up: int) -> AxisRule:
     if kernel % 2 == 0:
         raise Declined(f"kernel of {kernel}: only odd ones keep the size")
     return AxisRule(kernel, 1, kernel // 2, kernel // 2, up)
+
+
+def _check_shortcut(rule: Shuffle, packing: Packing, channels: int, makes: int) -> None:
+    """Declines a shortcut whose channels are neither repeated nor averaged evenly."""
+    pair = 1 if rule.time == TimeRule.SAME else 2
+    pixels = max(rule.up, rule.down)
+    unpacks = rule.up > 1 or rule.time == TimeRule.DOUBLE or (pixels == 1 and makes >= channels)
+    try:
+        if unpacks:
+            packing.axes(block(makes, pixels, pair), channels)
+        else:
+            packing.axes(block(channels, pixels, pair), makes)
+    except ValueError as error:
+        raise Declined(f"a shortcut of {error}") from error
+
+
+def replace_shape(shape: StreamLayer, **changes) -> StreamLayer:
+    """A copy with some fields changed, for either backend's type."""
+    names = ("kind", "source", "in_channels", "out_channels", "residual", "kernel_t", "rows")
+    names += ("columns", "padded", "shuffle", "shortcut", "residual_channels")
+    return StreamLayer(**({name: getattr(shape, name) for name in names} | changes))
 
 
 def plain(module: torch.nn.Module, name: str) -> torch.Tensor:

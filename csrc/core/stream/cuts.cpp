@@ -10,14 +10,25 @@ bool is_time(const StreamLayer& layer) {
   return layer.kind == LayerKind::kTimeUp || layer.kind == LayerKind::kTimeDown;
 }
 
-/// Whether the streamed side begins to change size right at the cut.
-bool resamples(const Layers& layers, std::size_t cut, bool decoding) {
-  const StreamLayer& near = decoding ? layers[cut] : layers[cut - 1];
-  if (is_time(near)) return true;
+bool resizes(const Layers& layers, std::size_t at) {
+  const StreamLayer& layer = layers[at];
+  // The patches that a program begins or ends with are no level of their own.
+  const bool inner = at > 0 && at + 1 < layers.size();
+  return is_time(layer) || layer.rows.up > 1 || layer.rows.stride > 1 ||
+         (layer.kind == LayerKind::kShuffle && inner);
+}
+
+/// Whether the streamed side changes size between the cut and the next one that is clean.
+bool resamples(const Layers& layers, const std::vector<bool>& clean, std::size_t cut,
+               bool decoding) {
+  if (is_time(decoding ? layers[cut] : layers[cut - 1])) return true;
   // A time layer stands before its upsampling and behind its downsampling: cut on its far side.
   const std::size_t other = decoding ? cut - 1 : cut;
   if (other < layers.size() && is_time(layers[other])) return false;
-  return near.rows.up > 1 || near.rows.stride > 1;
+  for (std::size_t at = cut; at == cut || !clean[at]; at = decoding ? at + 1 : at - 1) {
+    if (resizes(layers, decoding ? at : at - 1)) return true;
+  }
+  return false;
 }
 
 /// For each cut whether only the value right before it is read behind it.
@@ -42,7 +53,7 @@ std::vector<std::int64_t> cuts(const Layers& layers, const Size& clip) {
   const bool decoding = sizes.back()[1] >= sizes.front()[1];
   std::vector<std::size_t> attention;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    if (layers[i].kind == LayerKind::kAttention) attention.push_back(i);
+    if (layers[i].attends()) attention.push_back(i);
   }
   std::vector<std::int64_t> found;
   if (attention.empty()) found.push_back(0);
@@ -56,7 +67,8 @@ std::vector<std::int64_t> cuts(const Layers& layers, const Size& clip) {
   }
   for (const std::size_t cut : allowed) {
     const bool edge = cut == (decoding ? allowed.front() : allowed.back());
-    if (edge || resamples(layers, cut, decoding)) found.push_back(static_cast<std::int64_t>(cut));
+    if (edge || resamples(layers, clean, cut, decoding))
+      found.push_back(static_cast<std::int64_t>(cut));
   }
   return found;
 }

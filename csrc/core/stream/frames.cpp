@@ -17,7 +17,7 @@ FramePlan::FramePlan(const Layers& layers, std::int64_t first, std::int64_t last
   // No clip is longer than 2^24 frames: beyond that the unit only has to stay too large.
   constexpr std::int64_t kLargest = std::int64_t{1} << 32;
   for (const StreamLayer& layer : layers_) {
-    if (layer.kind == LayerKind::kTimeDown) unit_ = std::min(2 * unit_, kLargest);
+    if (layer.time() == TimeRule::kHalve) unit_ = std::min(2 * unit_, kLargest);
   }
   require_range("chunk", chunk, 0, std::int64_t{1} << 24);
   require((frames - 1) % unit_ == 0, "frames", text(frames),

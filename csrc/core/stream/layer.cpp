@@ -32,6 +32,19 @@ void check_rule(const AxisRule& rule, const std::string& where) {
   require_range("up", rule.up, 1, 4, where);
 }
 
+void check_shuffle(const Shuffle& shuffle, const std::string& where) {
+  require_range("up", shuffle.up, 1, 4, where);
+  require_range("down", shuffle.down, 1, shuffle.up > 1 ? 1 : 4, where);
+}
+
+/// The size of a layer's residual as the layer reads it.
+Size shortcut_size(const StreamLayer& layer, const Size& size) {
+  const auto& [t, h, w, c] = size;
+  const bool known = layer.residual_channels == c;
+  return {frames_made(layer.shortcut.time, t), layer.shortcut.size(h), layer.shortcut.size(w),
+          known ? layer.out_channels : c};
+}
+
 }  // namespace
 
 std::int64_t AxisRule::size(std::int64_t n) const noexcept {
@@ -56,9 +69,33 @@ std::int64_t StreamLayer::cached_frames() const noexcept {
   return kind == LayerKind::kTimeDown ? 1 : kernel_t - 1;
 }
 
-std::int64_t StreamLayer::frames(std::int64_t n) const noexcept {
-  if (kind == LayerKind::kTimeUp) return n > 0 ? 2 * n - 1 : 0;
-  return kind == LayerKind::kTimeDown ? (n + 1) / 2 : n;
+TimeRule StreamLayer::time() const noexcept {
+  if (kind == LayerKind::kTimeUp) return TimeRule::kDouble;
+  if (kind == LayerKind::kTimeDown) return TimeRule::kHalve;
+  return kind == LayerKind::kShuffle ? shuffle.time : TimeRule::kSame;
+}
+
+std::int64_t StreamLayer::frames(std::int64_t n) const noexcept { return frames_made(time(), n); }
+
+std::int64_t StreamLayer::begin(std::int64_t out, std::int64_t n) const noexcept {
+  return kind == LayerKind::kShuffle ? shuffle.begin(out, n) : rows.begin(out, n);
+}
+
+std::int64_t StreamLayer::end(std::int64_t out, std::int64_t n) const noexcept {
+  return kind == LayerKind::kShuffle ? shuffle.end(out, n) : rows.end(out, n);
+}
+
+std::int64_t StreamLayer::height(std::int64_t n) const noexcept {
+  return kind == LayerKind::kShuffle ? shuffle.size(n) : rows.size(n);
+}
+
+std::int64_t StreamLayer::width(std::int64_t n) const noexcept {
+  return kind == LayerKind::kShuffle ? shuffle.size(n) : columns.size(n);
+}
+
+bool StreamLayer::averages() const noexcept {
+  return residual >= 0 && residual_channels > 0 &&
+         shortcut.averaged(residual_channels, out_channels) > 1;
 }
 
 std::vector<Size> value_sizes(const Layers& layers, const Size& clip) {
@@ -74,16 +111,24 @@ std::vector<Size> value_sizes(const Layers& layers, const Size& clip) {
     require_range("kernel_t", layer.kernel_t, 1, 8, where);
     check_rule(layer.rows, where);
     check_rule(layer.columns, where);
+    check_shuffle(layer.shuffle, where);
+    check_shuffle(layer.shortcut, where);
     const auto& [t, h, w, c] = sizes[static_cast<std::size_t>(layer.source)];
     require_range("in_channels", layer.in_channels, c, c, where);
     require_range("out_channels", layer.out_channels, 1, kMaxEdge, where);
-    const Size size = {layer.frames(t), layer.rows.size(h), layer.columns.size(w),
-                       layer.out_channels};
+    const Size size = {layer.frames(t), layer.height(h), layer.width(w), layer.out_channels};
     check_size(size, index);
-    const bool same = layer.residual < 0 || sizes[static_cast<std::size_t>(layer.residual)] == size;
+    require(layer.residual != 0 || layer.shortcut == Shuffle{}, "residual", "0",
+            text("read row by row, the input is not unpacked", where));
+    const bool same = layer.residual < 0 ||
+                      shortcut_size(layer, sizes[static_cast<std::size_t>(layer.residual)]) == size;
     require(same, "residual", text(layer.residual), text("a value of the layer's size", where));
-    const bool kept = layer.kind != LayerKind::kAttention ||
-                      sizes[static_cast<std::size_t>(layer.source)] == size;
+    const std::int64_t packed = layer.shuffle.averaged(layer.in_channels, 1);
+    const std::int64_t unpacked = layer.out_channels * layer.shuffle.up * layer.shuffle.up *
+                                  (layer.shuffle.time == TimeRule::kDouble ? 2 : 1);
+    require(layer.kind != LayerKind::kShuffle || packed == unpacked, "out_channels",
+            text(layer.out_channels), text("such that a shuffle keeps every value", where));
+    const bool kept = !layer.attends() || sizes[static_cast<std::size_t>(layer.source)] == size;
     require(kept, "out_channels", text(layer.out_channels),
             text("such that attention keeps its size", where));
     sizes.push_back(size);

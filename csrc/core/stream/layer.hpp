@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/stream/shuffle.hpp"
+
 namespace truetile {
 
 // A program is a list of layers. Value 0 is its input, value i + 1 what layer i makes; a layer
@@ -12,8 +14,16 @@ namespace truetile {
 using Size = std::array<std::int64_t, 4>;  ///< frames, rows, columns, channels
 
 /// What a layer does beyond its spatial geometry. The time kinds double and halve the frames behind
-/// the first one, which passes unchanged. Attention covers a whole frame.
-enum class LayerKind : std::uint8_t { kConv = 0, kAttention = 1, kTimeUp = 2, kTimeDown = 3 };
+/// the first one, which passes unchanged. Attention covers a whole frame, or the whole clip. A
+/// shuffle has no weights.
+enum class LayerKind : std::uint8_t {
+  kConv = 0,
+  kAttention = 1,
+  kTimeUp = 2,
+  kTimeDown = 3,
+  kClipAttention = 4,
+  kShuffle = 5
+};
 
 /// A convolution along rows or columns: nearest upsampling by `up`, zeros around, kernel.
 struct AxisRule {
@@ -42,8 +52,23 @@ struct StreamLayer {
   std::int64_t kernel_t = 1;   ///< frames a causal convolution sees, the last of them its own
   AxisRule rows;
   AxisRule columns;
-  bool padded = true;  ///< its input is first written into a buffer with zeros around
+  bool padded = true;     ///< its input is first written into a buffer with zeros around
+  Shuffle shuffle = {};   ///< how a shuffle reads its source
+  Shuffle shortcut = {};  ///< how any layer reads its residual
+  std::int64_t residual_channels = 0;  ///< of its residual; 0: as many as its own
 
+  [[nodiscard]] bool attends() const noexcept {
+    return kind == LayerKind::kAttention || kind == LayerKind::kClipAttention;
+  }
+  [[nodiscard]] TimeRule time() const noexcept;
+  /// As of `rows`, with shuffles taken into account.
+  [[nodiscard]] std::int64_t begin(std::int64_t out, std::int64_t n) const noexcept;
+  [[nodiscard]] std::int64_t end(std::int64_t out, std::int64_t n) const noexcept;
+  /// Rows (columns) made of `n`.
+  [[nodiscard]] std::int64_t height(std::int64_t n) const noexcept;
+  [[nodiscard]] std::int64_t width(std::int64_t n) const noexcept;
+  /// Whether adding the residual averages it first.
+  [[nodiscard]] bool averages() const noexcept;
   /// Frames before a chunk that its convolution reads.
   [[nodiscard]] std::int64_t cached_frames() const noexcept;
   /// Frames complete when `n` input frames are.

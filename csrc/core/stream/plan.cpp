@@ -33,12 +33,15 @@ std::vector<Option> options(const Problem& problem, std::int64_t first, std::int
   const Size& read = problem.sizes[static_cast<std::size_t>(source)];
   const Size& made = problem.sizes[static_cast<std::size_t>(last)];
   std::vector<std::int64_t> heights = {0};
+  const bool clip =
+      std::any_of(problem.layers.begin() + first, problem.layers.begin() + last,
+                  [](const StreamLayer& layer) { return layer.kind == LayerKind::kClipAttention; });
   const std::int64_t unit = std::max<std::int64_t>(1, made[1] / read[1]);
   for (std::int64_t rows = unit; strips && rows < made[1]; rows *= 2) heights.push_back(rows);
   std::vector<Option> found;
   for (const std::int64_t rows : heights) {
     for (const std::int64_t chunk : {0, 16, 8, 4, 3, 2, 1}) {
-      if (chunk > 0 && chunk >= read[0]) continue;
+      if (chunk > 0 && (clip || chunk >= read[0])) continue;
       const Segment segment = {first, last, rows, chunk};
       const Schedule schedule(problem.layers, problem.clip, segment, problem.elem_bytes);
       found.push_back({segment, schedule.peak_bytes(), segment_seconds(schedule, problem.speed)});
@@ -112,8 +115,8 @@ double segment_seconds(const Schedule& schedule, const Speed& speed) {
     const auto& [t, h, w, c] = schedule.made(at);
     const auto rows = static_cast<double>(h);
     const auto calls = static_cast<double>(schedule.calls()[at]);
-    const double macs =
-        layer_macs(layer, h * w) * static_cast<double>(t * w) * static_cast<double>(c);
+    const double macs = layer_macs(layer, schedule.tokens(at)) * static_cast<double>(t * w) *
+                        static_cast<double>(c);
     total += macs * (rows + speed.lost_rows * calls) / speed.macs;
     // Read, written padded, read by the convolution, its result written and read.
     const double elements =

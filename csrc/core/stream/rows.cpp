@@ -70,6 +70,10 @@ std::int64_t RowPlan::source_height(std::size_t at) const {
   return heights_[static_cast<std::size_t>(layers_[at].source)];
 }
 
+std::int64_t RowPlan::residual_height(std::size_t at) const {
+  return heights_[static_cast<std::size_t>(std::max<std::int64_t>(0, layers_[at].residual))];
+}
+
 RowPlan::Rows RowPlan::pull(std::int64_t row, Edge edge) const {
   const bool lowest = edge == Edge::kBegin;
   Rows found(layers_.size(), 0);
@@ -82,11 +86,11 @@ RowPlan::Rows RowPlan::pull(std::int64_t row, Edge edge) const {
     const std::int64_t source = inside(layer.source, first_);
     const std::int64_t residual = inside(layer.residual, first_);
     if (lowest) {
-      lower(found, source, layer.rows.begin(found[at], source_height(at)));
-      lower(found, residual, found[at]);
+      lower(found, source, layer.begin(found[at], source_height(at)));
+      lower(found, residual, layer.shortcut.begin(found[at], residual_height(at)));
     } else {
-      raise(found, source, layer.rows.end(found[at], source_height(at)));
-      raise(found, residual, found[at]);
+      raise(found, source, layer.end(found[at], source_height(at)));
+      raise(found, residual, layer.shortcut.end(found[at], residual_height(at)));
     }
   }
   return found;
@@ -98,8 +102,9 @@ RowPlan::Rows RowPlan::keep_from(const Rows& frontiers) const {
   found.back() = frontiers.back();
   for (std::size_t at = 0; at < layers_.size(); ++at) {
     const StreamLayer& layer = layers_[at];
-    lower(found, inside(layer.source, first_), layer.rows.begin(frontiers[at], source_height(at)));
-    lower(found, inside(layer.residual, first_), frontiers[at]);
+    lower(found, inside(layer.source, first_), layer.begin(frontiers[at], source_height(at)));
+    lower(found, inside(layer.residual, first_),
+          layer.shortcut.begin(frontiers[at], residual_height(at)));
   }
   return found;
 }
@@ -109,8 +114,12 @@ LayerRows RowPlan::layer_rows(std::size_t at, Span out) const {
   const std::int64_t height = source_height(at);
   LayerRows rows{.out = out, .read = {}};
   if (out.length() == 0) {
-    const std::int64_t row = rule.begin(out.begin, height);
+    const std::int64_t row = layers_[at].begin(out.begin, height);
     rows.read = {row, row};
+    return rows;
+  }
+  if (layers_[at].kind == LayerKind::kShuffle) {
+    rows.read = layers_[at].shuffle.rows(out);
     return rows;
   }
   const std::int64_t low = out.begin * rule.stride - rule.before;

@@ -58,6 +58,7 @@ class RowPlan {
   [[nodiscard]] Rows keep_from(const Rows& frontiers) const;
   [[nodiscard]] LayerRows layer_rows(std::size_t at, Span out) const;
   [[nodiscard]] std::int64_t source_height(std::size_t at) const;
+  [[nodiscard]] std::int64_t residual_height(std::size_t at) const;
 
   Layers layers_;  // of the segment
   std::int64_t first_;

@@ -28,9 +28,8 @@ std::int64_t attention_rows(std::int64_t tokens) noexcept {
 }
 
 double layer_macs(const StreamLayer& layer, std::int64_t tokens) noexcept {
-  if (layer.kind == LayerKind::kAttention) {
-    return static_cast<double>(4 * layer.in_channels + 2 * tokens);
-  }
+  if (layer.attends()) return static_cast<double>(4 * layer.in_channels + 2 * tokens);
+  if (layer.kind == LayerKind::kShuffle) return 0;
   const std::int64_t taps = layer.kind == LayerKind::kConv ? layer.kernel_t : 3;
   return static_cast<double>(taps * layer.rows.kernel * layer.columns.kernel * layer.in_channels);
 }
@@ -47,9 +46,11 @@ Schedule::Schedule(const Layers& layers, const Size& clip, const Segment& segmen
       frames_(frame_limits(frame_plan_)) {
   const Layers& own = this->layers();
   for (std::size_t at = 0; at < own.size(); ++at) {
-    const bool whole = own[at].kind != LayerKind::kAttention || strip_count() == 1;
+    const bool whole = !own[at].attends() || strip_count() == 1;
     const std::int64_t index = segment.first + static_cast<std::int64_t>(at);
     require(whole, "rows", text(segment.rows), text("0 (attention in layer ", index, ")"));
+    const bool at_once = own[at].kind != LayerKind::kClipAttention || chunk_count() == 1;
+    require(at_once, "chunk", text(segment.chunk), text("0 (clip attention in layer ", index, ")"));
   }
   for (std::size_t at = 0; at < own.size(); ++at) {
     const Size& size = made(at);
@@ -74,7 +75,7 @@ double Schedule::strip_macs(std::int64_t index) const {
   double total = 0;
   for (std::size_t at = 0; at < layers().size(); ++at) {
     const auto& [t, h, w, c] = made(at);
-    const double row = layer_macs(layers()[at], h * w) * static_cast<double>(t * w * c);
+    const double row = layer_macs(layers()[at], tokens(at)) * static_cast<double>(t * w * c);
     total += row * static_cast<double>(rows.layers[at].out.length());
   }
   return total;
@@ -82,6 +83,11 @@ double Schedule::strip_macs(std::int64_t index) const {
 
 const Size& Schedule::made(std::size_t at) const {
   return sizes_[static_cast<std::size_t>(segment_.first) + at + 1];
+}
+
+std::int64_t Schedule::tokens(std::size_t at) const {
+  const auto& [t, h, w, c] = made(at);
+  return (layers()[at].kind == LayerKind::kClipAttention ? t : 1) * h * w;
 }
 
 /// The largest padded input of a layer: cached frames, then those of a chunk.
@@ -125,25 +131,34 @@ std::vector<Buffer> Schedule::make_buffers() const {
 std::int64_t Schedule::call(std::size_t at) const {
   const StreamLayer& layer = layers()[at];
   const Size& size = made(at);
-  if (layer.kind == LayerKind::kAttention) {
-    const std::int64_t tokens = size[1] * size[2];
-    const std::int64_t scores = attention_rows(tokens) * tokens;
-    const std::int64_t total = (5 * tokens * size[3] + scores) * elem_bytes_ + scores * kFp32Bytes;
+  if (layer.attends()) {
+    const std::int64_t count = tokens(at);
+    const std::int64_t scores = attention_rows(count) * count;
+    const std::int64_t total = (5 * count * size[3] + scores) * elem_bytes_ + scores * kFp32Bytes;
     return round_up(total, kTorchBlock);
   }
   std::int64_t frames = frames_.convolved[at];
   if (layer.kind == LayerKind::kTimeUp) frames *= 2;
   if (layer.kind == LayerKind::kTimeDown) frames /= 2;
   const Size result = {frames, rows_.out[at], size[2], size[3]};
-  // Unpadded convolutions may copy what they read. The clip itself is fetched from the host and
-  // converted: once as it lies there, once converted, once in the VAE's dtype.
+  // Unpadded convolutions may copy what they read; a shuffle what it makes for the host.
   const std::int64_t columns = sizes_[static_cast<std::size_t>(layer.source)][2];
   const Size read = {frames_.read[at], rows_.read[at], columns, layer.in_channels};
+  const Size made_rows = {frames_.out[at], rows_.out[at], size[2], size[3]};
   std::int64_t total = blocks(result) + (layer.padded ? 0 : blocks(read));
-  if (layer.source == 0) {
-    total += blocks(read) + 2 * round_up(bytes(read) / elem_bytes_ * kFp32Bytes, kTorchBlock);
+  if (layer.kind == LayerKind::kShuffle) total = at + 1 < layers().size() ? 0 : blocks(made_rows);
+  if (layer.averages()) total += blocks(made_rows);
+  if (layer.source == 0) total += fetched(read);
+  if (layer.residual == 0) {
+    const std::int64_t channels = layer.residual_channels > 0 ? layer.residual_channels : size[3];
+    total += fetched({made_rows[0], made_rows[1], made_rows[2], channels});
   }
   return total;
+}
+
+/// Of the clip: once as it lies on the host, once converted, once in the VAE's dtype.
+std::int64_t Schedule::fetched(const Size& size) const noexcept {
+  return blocks(size) + 2 * round_up(bytes(size) / elem_bytes_ * kFp32Bytes, kTorchBlock);
 }
 
 std::int64_t Schedule::bytes(const Size& size) const noexcept {

@@ -77,11 +77,14 @@ class Schedule {
   [[nodiscard]] double strip_macs(std::int64_t index) const;
   /// Size of what layer `first + at` makes.
   [[nodiscard]] const Size& made(std::size_t at) const;
+  /// How many positions attention in layer `first + at` sees: of a frame, or of the clip.
+  [[nodiscard]] std::int64_t tokens(std::size_t at) const;
 
  private:
   [[nodiscard]] Size padded(std::size_t at) const;
   [[nodiscard]] std::vector<Buffer> make_buffers() const;
   [[nodiscard]] std::int64_t call(std::size_t at) const;
+  [[nodiscard]] std::int64_t fetched(const Size& size) const noexcept;
   [[nodiscard]] std::int64_t bytes(const Size& size) const noexcept;
   [[nodiscard]] std::int64_t blocks(const Size& size) const noexcept;
 

@@ -11,6 +11,7 @@ from .placement import Buffer, Placement, place
 from .plan import Speed, StreamPlan, candidates, choose_plan, cuts
 from .rows import LayerRows, RowPlan, StripRows, ValueRows
 from .schedule import Schedule, Segment, attention_rows
+from .shuffle import Shuffle, TimeRule, frames_read
 
 __all__ = [
     "AxisRule",
@@ -23,16 +24,19 @@ __all__ = [
     "RowPlan",
     "Schedule",
     "Segment",
+    "Shuffle",
     "Span",
     "Speed",
     "StreamLayer",
     "StreamPlan",
     "StripRows",
+    "TimeRule",
     "ValueRows",
     "attention_rows",
     "candidates",
     "choose_plan",
     "cuts",
+    "frames_read",
     "place",
     "value_sizes",
 ]

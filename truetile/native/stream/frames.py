@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ...errors import InvalidArgument
 from ..grid import Span, require_range
 from .layer import LayerKind, StreamLayer
+from .shuffle import TimeRule
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class FramePlan:
         self._first, self._frames = first, frames
         self.unit = 1
         for layer in self.layers:
-            if layer.kind == LayerKind.TIME_DOWN:
+            if layer.time == TimeRule.HALVE:
                 self.unit = min(2 * self.unit, 1 << 32)
         require_range("chunk", chunk, 0, 1 << 24)
         if (frames - 1) % self.unit:

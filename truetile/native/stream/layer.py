@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..grid import require, require_range
+from .shuffle import Shuffle, TimeRule, frames_made
 
 MAX_LAYERS = 512
 MAX_EDGE = 1 << 24
@@ -29,6 +30,8 @@ class LayerKind(enum.IntEnum):
     ATTENTION = 1  # over a whole frame
     TIME_UP = 2
     TIME_DOWN = 3
+    CLIP_ATTENTION = 4  # over the whole clip
+    SHUFFLE = 5  # without weights
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,9 @@ class AxisRule:
 class StreamLayer:
     """One layer. `padded`: its input is first written, normalised, into a buffer with zeros around.
 
-    `kernel_t`: frames a causal convolution sees, the last of them its own.
+    `kernel_t`: frames a causal convolution sees, the last of them its own. `shuffle`: how a shuffle
+    reads its source; `shortcut`: how any layer reads its residual of `residual_channels` (0: as
+    many as its own).
     """
 
     kind: LayerKind
@@ -78,6 +83,32 @@ class StreamLayer:
     rows: AxisRule = field(default_factory=AxisRule)
     columns: AxisRule = field(default_factory=AxisRule)
     padded: bool = True
+    shuffle: Shuffle = field(default_factory=Shuffle)
+    shortcut: Shuffle = field(default_factory=Shuffle)
+    residual_channels: int = 0
+
+    @property
+    def attends(self) -> bool:
+        return self.kind in (LayerKind.ATTENTION, LayerKind.CLIP_ATTENTION)
+
+    @property
+    def time(self) -> TimeRule:
+        if self.kind == LayerKind.TIME_UP:
+            return TimeRule.DOUBLE
+        if self.kind == LayerKind.TIME_DOWN:
+            return TimeRule.HALVE
+        return self.shuffle.time if self.kind == LayerKind.SHUFFLE else TimeRule.SAME
+
+    @property
+    def vertical(self) -> AxisRule | Shuffle:
+        """What makes rows of rows."""
+        return self.shuffle if self.kind == LayerKind.SHUFFLE else self.rows
+
+    @property
+    def averages(self) -> bool:
+        """Whether adding the residual averages it first."""
+        channels = self.residual_channels if self.residual >= 0 else 0
+        return channels > 0 and self.shortcut.averaged(channels, self.out_channels) > 1
 
     @property
     def cached_frames(self) -> int:
@@ -88,11 +119,7 @@ class StreamLayer:
 
     def frames(self, n: int) -> int:
         """Frames complete when `n` input frames are."""
-        if self.kind == LayerKind.TIME_UP:
-            return 2 * n - 1 if n else 0
-        if self.kind == LayerKind.TIME_DOWN:
-            return (n + 1) // 2
-        return n
+        return frames_made(self.time, n)
 
 
 def value_sizes(layers: Sequence[StreamLayer], clip: Size) -> list[Size]:
@@ -110,18 +137,48 @@ def value_sizes(layers: Sequence[StreamLayer], clip: Size) -> list[Size]:
         require_range("kernel_t", layer.kernel_t, 1, 8, f" (layer {index})")
         _check_rule(layer.rows, index)
         _check_rule(layer.columns, index)
+        _check_shuffle(layer.shuffle, index)
+        _check_shuffle(layer.shortcut, index)
         t, h, w, c = sizes[layer.source]
         require_range("in_channels", layer.in_channels, c, c, f" (layer {index})")
         require_range("out_channels", layer.out_channels, 1, MAX_EDGE, f" (layer {index})")
-        size = (layer.frames(t), layer.rows.size(h), layer.columns.size(w), layer.out_channels)
+        across = layer.shuffle if layer.kind == LayerKind.SHUFFLE else layer.columns
+        size = (layer.frames(t), layer.vertical.size(h), across.size(w), layer.out_channels)
         _check_size(size, index)
-        if layer.residual >= 0 and sizes[layer.residual] != size:
+        plain = layer.residual != 0 or layer.shortcut == Shuffle()
+        where = f"read row by row, the input is not unpacked (layer {index})"
+        require(plain, "residual", 0, where)
+        if layer.residual >= 0 and _shortcut_size(layer, sizes[layer.residual]) != size:
             where = f"a value of the layer's size (layer {index})"
             require(False, "residual", layer.residual, where)
-        if layer.kind == LayerKind.ATTENTION and size != sizes[layer.source]:
+        if layer.kind == LayerKind.SHUFFLE:
+            _check_shuffled(layer, index)
+        if layer.attends and size != sizes[layer.source]:
             require(False, "out_channels", c, f"such that attention keeps its size (layer {index})")
         sizes.append(size)
     return sizes
+
+
+def _shortcut_size(layer: StreamLayer, size: Size) -> Size:
+    """The size of a layer's residual as the layer reads it."""
+    t, h, w, c = size
+    rule = layer.shortcut
+    channels = layer.out_channels if layer.residual_channels == c else c
+    return frames_made(rule.time, t), rule.size(h), rule.size(w), channels
+
+
+def _check_shuffled(layer: StreamLayer, index: int) -> None:
+    packed = layer.shuffle.averaged(layer.in_channels, 1)
+    pair = 2 if layer.shuffle.time == TimeRule.DOUBLE else 1
+    unpacked = layer.out_channels * layer.shuffle.up**2 * pair
+    allowed = f"such that a shuffle keeps every value (layer {index})"
+    require(packed == unpacked, "out_channels", layer.out_channels, allowed)
+
+
+def _check_shuffle(shuffle: Shuffle, index: int) -> None:
+    where = f" (layer {index})"
+    require_range("up", shuffle.up, 1, 4, where)
+    require_range("down", shuffle.down, 1, 1 if shuffle.up > 1 else 4, where)
 
 
 def _check_size(size: Size, index: int) -> None:

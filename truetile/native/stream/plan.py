@@ -62,7 +62,7 @@ def segment_seconds(schedule: Schedule, speed: Speed) -> float:
     for at, layer in enumerate(schedule.layers):
         t, h, w, c = schedule.made(at)
         calls = schedule.calls[at]
-        macs = float(layer_macs(layer, h * w)) * float(t * w) * float(c)
+        macs = float(layer_macs(layer, schedule.tokens(at))) * float(t * w) * float(c)
         total += macs * (h + speed.lost_rows * calls) / speed.macs
         # Read, written padded, read by the convolution, its result written and read.
         elements = float(t * w) * float(max(c, layer.in_channels)) * h
@@ -86,7 +86,7 @@ def cuts(layers: Sequence[StreamLayer], clip: Size) -> list[int]:
         for value in (layer.source, layer.residual):
             for cut in range(value + 1, index + 1 if value >= 0 else 0):
                 clean[cut] = False
-    attention = [i for i, one in enumerate(layers) if one.kind == LayerKind.ATTENTION]
+    attention = [i for i, one in enumerate(layers) if one.attends]
     decoding = sizes[-1][1] >= sizes[0][1]
     found = [] if attention else [0]
     low = attention[-1] + 1 if attention and decoding else 1
@@ -94,24 +94,39 @@ def cuts(layers: Sequence[StreamLayer], clip: Size) -> list[int]:
     allowed = [cut for cut in range(low, high + 1) if clean[cut]]
     for cut in allowed:
         edge = cut == allowed[0 if decoding else -1]
-        if edge or _resamples(layers, cut, decoding):
+        if edge or _resamples(layers, clean, cut, decoding):
             found.append(cut)
     return found
 
 
-def _resamples(layers: Sequence[StreamLayer], cut: int, decoding: bool) -> bool:
-    """Whether the streamed side begins to change size right at the cut."""
-    near = layers[cut] if decoding else layers[cut - 1]
-    if near.kind in (LayerKind.TIME_UP, LayerKind.TIME_DOWN):
+def _resamples(
+    layers: Sequence[StreamLayer], clean: Sequence[bool], cut: int, decoding: bool
+) -> bool:
+    """Whether the streamed side changes size between the cut and the next one that is clean."""
+    if _is_time(layers[cut] if decoding else layers[cut - 1]):
         return True
     other = cut - 1 if decoding else cut
     # A time layer stands before its upsampling and behind its downsampling: cut on its far side.
-    if 0 <= other < len(layers) and layers[other].kind in (
-        LayerKind.TIME_UP,
-        LayerKind.TIME_DOWN,
-    ):
+    if other < len(layers) and _is_time(layers[other]):
         return False
-    return near.rows.up > 1 or near.rows.stride > 1
+    at = cut
+    while at == cut or not clean[at]:
+        if _resizes(layers, at if decoding else at - 1):
+            return True
+        at += 1 if decoding else -1
+    return False
+
+
+def _is_time(layer: StreamLayer) -> bool:
+    return layer.kind in (LayerKind.TIME_UP, LayerKind.TIME_DOWN)
+
+
+def _resizes(layers: Sequence[StreamLayer], at: int) -> bool:
+    layer = layers[at]
+    resampled = layer.rows.up > 1 or layer.rows.stride > 1
+    # The patches that a program begins or ends with are no level of their own.
+    inner = 0 < at < len(layers) - 1
+    return _is_time(layer) or resampled or (layer.kind == LayerKind.SHUFFLE and inner)
 
 
 def candidates(
@@ -162,6 +177,7 @@ def _options(layers, clip, span, elem_bytes, speed, strips) -> list[tuple[Segmen
     """(segment, bytes, seconds) of layers in `span` for each strip height and chunk."""
     sizes = value_sizes(layers, clip)
     read, made = sizes[layers[span[0]].source], sizes[span[1]]
+    clip_wide = any(one.kind == LayerKind.CLIP_ATTENTION for one in layers[slice(*span)])
     found = []
     heights = [0]
     if strips:
@@ -171,7 +187,7 @@ def _options(layers, clip, span, elem_bytes, speed, strips) -> list[tuple[Segmen
             unit *= 2
     for rows in heights:
         for chunk in _CHUNKS:
-            if chunk and chunk >= read[0]:
+            if chunk and (clip_wide or chunk >= read[0]):
                 continue
             segment = Segment(*span, rows, chunk)
             schedule = Schedule(layers, clip, segment, elem_bytes)

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..grid import Span, require, require_range
-from .layer import StreamLayer
+from .layer import AxisRule, LayerKind, StreamLayer
+from .shuffle import Shuffle
 
 
 @dataclass(frozen=True)
@@ -124,16 +125,18 @@ class RowPlan:
         """(value, row) of what a layer reads inside the segment, values counted from `first`."""
         source, residual = layer.source - 1 - self._first, layer.residual - 1 - self._first
         if source >= 0:
-            yield source, edge(layer, out, self._heights[layer.source])
+            yield source, edge(layer.vertical, out, self._heights[layer.source])
         if residual >= 0:
-            yield residual, out
+            yield residual, edge(layer.shortcut, out, self._heights[layer.residual])
 
     def _layer_rows(self, layer: StreamLayer, out: Span) -> LayerRows:
         n = self._heights[layer.source]
         rule = layer.rows
         if out.length == 0:
-            at = rule.begin(out.begin, n)
+            at = layer.vertical.begin(out.begin, n)
             return LayerRows(out, Span(at, at), 0, 0, 0, 0)
+        if layer.kind == LayerKind.SHUFFLE:
+            return LayerRows(out, layer.shuffle.rows(out), 0, 0, 0, 0)
         low = out.begin * rule.stride - rule.before
         high = (out.end - 1) * rule.stride - rule.before + rule.kernel
         inside = Span(max(0, low), min(n * rule.up, high))
@@ -148,12 +151,12 @@ class RowPlan:
         )
 
 
-def _begin(layer: StreamLayer, out: int, n: int) -> int:
-    return layer.rows.begin(out, n)
+def _begin(rule: AxisRule | Shuffle, out: int, n: int) -> int:
+    return rule.begin(out, n)
 
 
-def _end(layer: StreamLayer, out: int, n: int) -> int:
-    return layer.rows.end(out, n)
+def _end(rule: AxisRule | Shuffle, out: int, n: int) -> int:
+    return rule.end(out, n)
 
 
 @dataclass(frozen=True)

@@ -47,8 +47,10 @@ def attention_rows(tokens: int) -> int:
 
 def layer_macs(layer: StreamLayer, tokens: int) -> int:
     """Multiply-adds for one element of a layer's output; `tokens` of a frame for attention."""
-    if layer.kind == LayerKind.ATTENTION:
+    if layer.attends:
         return 4 * layer.in_channels + 2 * tokens
+    if layer.kind == LayerKind.SHUFFLE:
+        return 0
     taps = layer.kernel_t if layer.kind == LayerKind.CONV else 3
     return taps * layer.rows.kernel * layer.columns.kernel * layer.in_channels
 
@@ -85,9 +87,11 @@ class Schedule:
         self.strip_count, self.chunk_count = self._row_plan.count, self._frame_plan.count
         self.layers = tuple(layers[segment.first : segment.last])
         for at, layer in enumerate(self.layers):
-            whole = layer.kind != LayerKind.ATTENTION or self.strip_count == 1
-            where = f" (attention in layer {segment.first + at})"
-            require(whole, "rows", segment.rows, f"0{where}")
+            where = f"attention in layer {segment.first + at})"
+            whole = not layer.attends or self.strip_count == 1
+            require(whole, "rows", segment.rows, f"0 ({where}")
+            clip = layer.kind != LayerKind.CLIP_ATTENTION or self.chunk_count == 1
+            require(clip, "chunk", segment.chunk, f"0 (clip {where}")
         self._rows, self._frames = row_limits(self._row_plan), frame_limits(self._frame_plan)
         self._measure()
 
@@ -115,13 +119,19 @@ class Schedule:
         strip = self.strip(index)
         total = 0.0
         for at, layer in enumerate(self.layers):
-            t, h, w, c = self.made(at)
-            total += float(layer_macs(layer, h * w)) * (t * w * c) * strip.layers[at].out.length
+            t, _, w, c = self.made(at)
+            macs = float(layer_macs(layer, self.tokens(at)))
+            total += macs * (t * w * c) * strip.layers[at].out.length
         return total
 
     def made(self, at: int) -> Size:
         """Size of what layer `first + at` makes."""
         return self.sizes[self.segment.first + at + 1]
+
+    def tokens(self, at: int) -> int:
+        """How many positions attention in layer `first + at` sees: of a frame, or of the clip."""
+        t, h, w, _ = self.made(at)
+        return (t if self.layers[at].kind == LayerKind.CLIP_ATTENTION else 1) * h * w
 
     def _measure(self) -> None:
         own = range(len(self.layers))
@@ -174,24 +184,36 @@ class Schedule:
     def _call(self, at: int) -> int:
         """Bytes that torch allocates while layer `first + at` runs."""
         layer = self.layers[at]
-        _, h, w, c = self.made(at)
-        if layer.kind == LayerKind.ATTENTION:
-            tokens = h * w
+        _, _, w, c = self.made(at)
+        if layer.attends:
+            tokens = self.tokens(at)
             scores = attention_rows(tokens) * tokens
             total = (5 * tokens * c + scores) * self.elem_bytes + scores * _FP32_BYTES
             return round_up(total, BLOCK)
         frames = self._frames.convolved[at]
-        made = {LayerKind.TIME_UP: 2 * frames, LayerKind.TIME_DOWN: frames // 2}
-        result = (made.get(layer.kind, frames), self._rows.out[at], w, c)
-        # Unpadded convolutions may copy what they read. The clip itself is fetched from the host
-        # and converted: once as it lies there, once converted, once in the VAE's dtype.
+        convolved = {LayerKind.TIME_UP: 2 * frames, LayerKind.TIME_DOWN: frames // 2}
+        result = (convolved.get(layer.kind, frames), self._rows.out[at], w, c)
+        # Unpadded convolutions may copy what they read.
         columns = self.sizes[layer.source][2]
         read = (self._frames.read[at], self._rows.read[at], columns, layer.in_channels)
-        total = self._blocks(result) + (0 if layer.padded else self._blocks(read))
+        made = (self._frames.out[at], self._rows.out[at], w, c)
+        if layer.kind == LayerKind.SHUFFLE:
+            # It copies nothing but what it makes for the host.
+            total = 0 if at + 1 < len(self.layers) else self._blocks(made)
+        else:
+            total = self._blocks(result) + (0 if layer.padded else self._blocks(read))
+        if layer.averages:
+            total += self._blocks(made)
         if layer.source == 0:
-            fp32 = self._bytes(read) // self.elem_bytes * _FP32_BYTES
-            total += self._blocks(read) + 2 * round_up(fp32, BLOCK)
+            total += self._fetched(read)
+        if layer.residual == 0:
+            total += self._fetched((*made[:3], layer.residual_channels or c))
         return total
+
+    def _fetched(self, shape: Size) -> int:
+        """Of the clip: once as it lies on the host, once converted, once in the VAE's dtype."""
+        fp32 = self._bytes(shape) // self.elem_bytes * _FP32_BYTES
+        return self._blocks(shape) + 2 * round_up(fp32, BLOCK)
 
     def _bytes(self, shape: Size) -> int:
         t, h, w, c = shape
