@@ -80,19 +80,10 @@ def test_a_budget_chooses_strips_and_a_smaller_one_says_what_is_needed() -> None
 
 
 def test_what_cannot_be_exact_is_decoded_the_other_way_and_says_why() -> None:
-    vae = wan(
-        is_residual=True,
-        patch_size=2,
-        in_channels=12,
-        out_channels=12,
-        z_dim=4,
-        latents_mean=[0.0] * 4,
-        latents_std=[1.0] * 4,
-        scale_factor_spatial=16,
-    )
+    vae = wan(patch_size=2, in_channels=12, out_channels=12, scale_factor_spatial=16)
     pixels, report = truetile.decode(vae, latents())
     assert pixels.shape == (1, 9, 96, 80, 3)
-    assert "not the exact engine: Wan 2.2 5B" in report.why
+    assert "not the exact engine: patch_size=2: must be None" in report.why
     vae = wan()
     block = vae.decoder.mid_block.resnets[0]
     block.__class__ = type("PatchedBlock", (type(block),), {})

@@ -36,56 +36,61 @@ def program(module: torch.nn.Module, operation: str, *, still: bool) -> Program:
     if module.training:
         raise Declined("the module is in training mode")
     comfy = _is_comfy(type(module).__module__, type(module).__name__)
-    if not comfy and getattr(module.config, "is_residual", False):
-        raise Declined("Wan 2.2 5B (residual up and down blocks) is not a known program yet")
     if not comfy and getattr(module.config, "patch_size", None) not in (None, 1):
         raise Declined(f"patch_size={module.config.patch_size}: must be None")
     build = _decode if operation == "decode" else _encode
-    return build(module, _Comfy() if comfy else _Diffusers(), still)
+    return build(module, ComfyNames() if comfy else DiffusersNames(), still)
 
 
 def _is_comfy(home: str, name: str) -> bool:
     return home.endswith("ldm.wan.vae") and name == "WanVAE"
 
 
-def _decode(module: torch.nn.Module, names: _Comfy | _Diffusers, still: bool) -> Program:
+def _decode(module: torch.nn.Module, names: ComfyNames | DiffusersNames, still: bool) -> Program:
     entry = names.entry(module)
     builder = Builder(plain(entry, "weight").shape[1], still)
     builder.conv(entry)
     half = module.decoder
     builder.conv(names.first(half))
     for block in names.middle(half):
-        _block(builder, block, names)
+        add_block(builder, block, names)
     for block in names.up(half):
-        _block(builder, block, names)
+        add_block(builder, block, names)
     norm, last = names.head(half)
     builder.conv(last, norm=norm, silu=True)
     return builder.program(FAMILY, "decode")
 
 
-def _encode(module: torch.nn.Module, names: _Comfy | _Diffusers, still: bool) -> Program:
+def _encode(module: torch.nn.Module, names: ComfyNames | DiffusersNames, still: bool) -> Program:
     half = module.encoder
     first = names.first(half)
     builder = Builder(plain(first, "weight").shape[1], still)
     builder.conv(first)
     for block in names.down(half):
-        _block(builder, block, names)
+        add_block(builder, block, names)
     for block in names.middle(half):
-        _block(builder, block, names)
+        add_block(builder, block, names)
     norm, last = names.head(half)
     builder.conv(last, norm=norm, silu=True)
     # The second half of the channels is the log-variance, which nobody reads here.
     exit_ = names.exit(module)
     builder.conv(exit_, outputs=plain(exit_, "weight").shape[0] // 2)
-    program = builder.program(FAMILY, "encode")
-    frames = 2 ** sum(one.kind == LayerKind.TIME_DOWN for one in program.shapes)
-    if not still and frames != FRAMES_PER_LATENT:
-        # The modules walk four frames at a time, whatever their layers make of them.
+    return require_four(builder.program(FAMILY, "encode"))
+
+
+def require_four(program: Program) -> Program:
+    """The program of an encoder, unless it is for clips and makes no latent of four frames.
+
+    The modules walk four frames at a time, whatever their layers make of them.
+    """
+    frames = program.frame_unit
+    if not program.still and frames != FRAMES_PER_LATENT:
         raise Declined(f"{frames} frames a latent: must be {FRAMES_PER_LATENT} to encode clips")
     return program
 
 
-def _block(builder: Builder, block: torch.nn.Module, names: _Comfy | _Diffusers) -> None:
+def add_block(builder: Builder, block: torch.nn.Module, names: ComfyNames | DiffusersNames) -> None:
+    """Adds the layers of a residual, attention or resampling block."""
     kind = type(block).__name__.removeprefix("QwenImage").removeprefix("Wan")
     if kind == "ResidualBlock":
         norm1, conv1, norm2, conv2, shortcut = names.residual(block)
@@ -114,7 +119,7 @@ def _resample(builder: Builder, block: torch.nn.Module) -> None:
         builder.time(block.time_conv, LayerKind.TIME_DOWN)
 
 
-class _Comfy:
+class ComfyNames:
     """Names in `comfy.ldm.wan.vae`."""
 
     def entry(self, module):
@@ -144,7 +149,7 @@ class _Comfy:
         return norm1, conv1, norm2, conv2, block.shortcut if plain_shortcut else None
 
 
-class _Diffusers:
+class DiffusersNames:
     """Names in diffusers' `autoencoder_kl_wan` and `autoencoder_kl_qwenimage`."""
 
     def entry(self, module):

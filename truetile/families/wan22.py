@@ -1,0 +1,118 @@
+"""Programs of the Wan 2.2 5B VAE: ComfyUI's `WanVAE` of `vae2_2` and diffusers' residual one.
+
+It is Wan 2.1 with two additions. Pictures are cut into 2 x 2 patches whose pixels are channels. And
+around each level's blocks there is a shortcut without weights: the level's input, repeated into
+more pixels and frames (decoder) or averaged into fewer (encoder).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..stream import Shuffle, TimeRule
+from .packing import WAN_PATCH, WAN_SHORTCUT
+from .program import Builder, Declined, Program, plain
+from .wan import ComfyNames, DiffusersNames, add_block, require_four
+
+if TYPE_CHECKING:
+    import torch
+
+FAMILY = "Wan 2.2 5B"
+
+
+def accepts(module: torch.nn.Module) -> bool:
+    """Whether `module` is of a class that `program` knows."""
+    if type(module).__name__ == "AutoencoderKLWan":
+        return bool(getattr(module.config, "is_residual", False))
+    return _is_comfy(module)
+
+
+def program(module: torch.nn.Module, operation: str, *, still: bool) -> Program:
+    """The program of "decode" or "encode"; Declined says why there is none.
+
+    Decode maps latents to raw pixels (unclamped), encode raw pixels to the mean of the latents.
+    """
+    if module.training:
+        raise Declined("the module is in training mode")
+    comfy = _is_comfy(module)
+    patch = 2 if comfy else module.config.patch_size or 1
+    build = _decode if operation == "decode" else _encode
+    return build(module, _Comfy() if comfy else _Diffusers(), still, patch)
+
+
+def _is_comfy(module: torch.nn.Module) -> bool:
+    return type(module).__module__.endswith("ldm.wan.vae2_2") and type(module).__name__ == "WanVAE"
+
+
+def _decode(module, names: _Comfy | _Diffusers, still: bool, patch: int) -> Program:
+    entry = names.entry(module)
+    builder = Builder(plain(entry, "weight").shape[1], still)
+    builder.conv(entry)
+    half = module.decoder
+    builder.conv(names.first(half))
+    for block in names.middle(half):
+        add_block(builder, block, names)
+    for level in names.up(half):
+        _level(builder, level, names)
+    norm, last = names.head(half)
+    builder.conv(last, norm=norm, silu=True)
+    if patch > 1:
+        builder.shuffle(Shuffle(up=patch), WAN_PATCH)
+    return builder.program(FAMILY, "decode")
+
+
+def _encode(module, names: _Comfy | _Diffusers, still: bool, patch: int) -> Program:
+    half = module.encoder
+    first = names.first(half)
+    channels = plain(first, "weight").shape[1]
+    if channels % patch**2:
+        raise Declined(f"{channels} channels are not patches of {patch} x {patch} pixels")
+    builder = Builder(channels // patch**2, still)
+    if patch > 1:
+        builder.shuffle(Shuffle(down=patch), WAN_PATCH)
+    builder.conv(first)
+    for level in names.down(half):
+        _level(builder, level, names)
+    for block in names.middle(half):
+        add_block(builder, block, names)
+    norm, last = names.head(half)
+    builder.conv(last, norm=norm, silu=True)
+    # The second half of the channels is the log-variance, which nobody reads here.
+    exit_ = names.exit(module)
+    builder.conv(exit_, outputs=plain(exit_, "weight").shape[0] // 2)
+    return require_four(builder.program(FAMILY, "encode"))
+
+
+def _level(builder: Builder, level: torch.nn.Module, names: _Comfy | _Diffusers) -> None:
+    before = builder.value
+    for block in names.blocks(level):
+        add_block(builder, block, names)
+    shortcut = level.avg_shortcut
+    if shortcut is None:
+        return
+    kind, pixels, frames = type(shortcut).__name__, shortcut.factor_s, shortcut.factor_t
+    if kind not in ("DupUp3D", "AvgDown3D") or frames not in (1, 2):
+        raise Declined(f"a shortcut of type {kind} over {frames} frames is not known")
+    if kind == "DupUp3D":
+        rule = Shuffle(up=pixels, time=TimeRule.DOUBLE if frames == 2 else TimeRule.SAME)
+    else:
+        rule = Shuffle(down=pixels, time=TimeRule.HALVE if frames == 2 else TimeRule.SAME)
+    builder.shortcut(before, rule, WAN_SHORTCUT)
+
+
+class _Comfy(ComfyNames):
+    """Names in `comfy.ldm.wan.vae2_2`."""
+
+    def blocks(self, level):
+        return list(level.upsamples if hasattr(level, "upsamples") else level.downsamples)
+
+
+class _Diffusers(DiffusersNames):
+    """Names in the residual blocks of diffusers' `autoencoder_kl_wan`."""
+
+    def up(self, half):
+        return list(half.up_blocks)
+
+    def blocks(self, level):
+        last = level.upsampler if hasattr(level, "upsampler") else level.downsampler
+        return [*level.resnets, *([last] if last is not None else [])]
