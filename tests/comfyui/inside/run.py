@@ -11,7 +11,12 @@ import json
 import sys
 import traceback
 
-MODULES = ("checks_of_identity", "checks_of_results", "checks_of_memory")
+MODULES = (
+    "checks_of_identity",
+    "checks_of_results",
+    "checks_of_memory",
+    "checks_of_exact_video",
+)
 
 
 def main(comfyui: str, vae_file: str) -> None:

@@ -1,0 +1,121 @@
+"""The exact engine equals ComfyUI's own modules of the families with shuffles, narrow ones."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import torch
+from helpers import REPOSITORY, equal
+
+sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "python")]
+
+from exact_cases import program_plans, run_exact  # noqa: E402
+
+from truetile.families.program import Declined  # noqa: E402
+from truetile.families.recognise import program_of  # noqa: E402
+
+
+def with_weights(module: torch.nn.Module) -> torch.nn.Module:
+    """ComfyUI's layers do not initialise themselves."""
+    generator = torch.Generator().manual_seed(0)
+    for name, parameter in module.named_parameters():
+        noise = torch.randn(parameter.shape, generator=generator)
+        if name.endswith("gamma"):
+            parameter.data = 1 + 0.1 * noise
+        elif name.endswith("bias"):
+            parameter.data = 0.1 * noise
+        else:
+            parameter.data = noise / math.sqrt(parameter[0].numel())
+    return module.eval().requires_grad_(False)
+
+
+def compare(module: torch.nn.Module, operation: str, source: torch.Tensor) -> None:
+    reference = getattr(module, operation)(source)
+    # What is streamed how is tested against diffusers' modules; here the names matter.
+    for plan in program_plans(module, operation, source)[-1:]:
+        equal(run_exact(module, operation, source, plan), reference)
+
+
+def wan22(**changes) -> torch.nn.Module:
+    from comfy.ldm.wan.vae2_2 import WanVAE
+
+    config = {
+        "dim": 8,
+        "dec_dim": 12,
+        "z_dim": 4,
+        "dim_mult": [1, 2, 4, 4],
+        "num_res_blocks": 1,
+        "temperal_downsample": [False, True, True],
+    }
+    return with_weights(WanVAE(**(config | changes)))
+
+
+def check_wan22_decodes_as_comfyui(vae, pack):
+    module = wan22()
+    for size in ((1, 7, 5), (2, 5, 3), (5, 3, 4)):
+        compare(module, "decode", torch.randn(1, 4, *size))
+
+
+def check_wan22_encodes_as_comfyui(vae, pack):
+    module = wan22()
+    for size in ((1, 112, 80), (5, 80, 48), (17, 48, 64)):
+        compare(module, "encode", torch.rand(1, 3, *size) * 2 - 1)
+
+
+def check_a_changed_wan22_is_declined(vae, pack):
+    module = wan22()
+    module.decoder.upsamples[0].avg_shortcut = torch.nn.Identity()
+    try:
+        program_of(module, "decode", still=False)
+    except Declined as reason:
+        assert "not built as expected" in str(reason), reason
+    else:
+        raise AssertionError("it was accepted")
+
+
+def hunyuan15(**changes) -> torch.nn.Module:
+    from comfy.ldm.models.autoencoder import AutoencodingEngine
+
+    config = {
+        "block_out_channels": [8, 16, 16, 32, 32],
+        "in_channels": 3,
+        "out_channels": 3,
+        "num_res_blocks": 1,
+        "ffactor_spatial": 16,
+        "ffactor_temporal": 4,
+        "downsample_match_channel": True,
+        "upsample_match_channel": True,
+        "z_channels": 4,
+    } | changes
+    home = "comfy.ldm.hunyuan_video.vae_refiner"
+    regularizer = {"target": "comfy.ldm.models.autoencoder.EmptyRegularizer"}
+    module = AutoencodingEngine(
+        regularizer_config=regularizer,
+        encoder_config={"target": f"{home}.Encoder", "params": config},
+        decoder_config={"target": f"{home}.Decoder", "params": config},
+    )
+    return with_weights(module)
+
+
+def check_hunyuan15_decodes_as_comfyui(vae, pack):
+    module = hunyuan15()
+    for size in ((1, 7, 5), (2, 5, 3), (5, 3, 4)):
+        compare(module, "decode", torch.randn(1, 4, *size))
+
+
+def check_hunyuan15_encodes_as_comfyui(vae, pack):
+    module = hunyuan15()
+    for size in ((1, 112, 80), (5, 80, 48), (17, 48, 64)):
+        compare(module, "encode", torch.rand(1, 3, *size) * 2 - 1)
+
+
+def check_the_refiner_with_group_norms_is_declined(vae, pack):
+    widths = [32, 32, 64, 64, 64]
+    module = hunyuan15(refiner_vae=False, block_out_channels=widths)
+    try:
+        program_of(module, "decode", still=False)
+    except Declined as reason:
+        assert "group norms" in str(reason), reason
+    else:
+        raise AssertionError("it was accepted")
