@@ -131,6 +131,7 @@ def main() -> None:
         verdict("budget against another process", action="all", must_be_free=total - 2 * GIB)
         show("pid", "other", pid=pid)
     leaks(verdict)
+    probes(device)
     fragmentation(device, manager)
     peaks(device)
     tiles(device)
@@ -156,6 +157,28 @@ def leaks(verdict: Callable) -> None:
     KEPT.clear()
     gc.collect()
     verdict("after the leaks", action="all")
+
+
+def probes(device) -> None:
+    """Free bytes beside nvidia-smi's, and the largest block put to the test."""
+
+    def fits(count: int) -> bool:
+        try:
+            torch.empty(count, dtype=torch.uint8, device="cuda")
+        except torch.OutOfMemoryError:
+            return False
+        finally:
+            torch.cuda.empty_cache()
+        return True
+
+    torch.cuda.empty_cache()
+    smi_free = int(witness.smi("--query-gpu=memory.free")[0][0]) * MIB
+    found = memory.free_memory(device, probe=True)
+    show(
+        "probe", "free", smi_free=smi_free, driver=found.driver, largest=found.largest_block,
+        how=found.how, fits=fits(int(found.largest_block * 0.98)),
+        more_fits=fits(found.largest_block + GIB),
+    )  # fmt: skip
 
 
 def fragmentation(device, manager: Manager) -> None:
@@ -195,6 +218,7 @@ def peaks(device) -> None:
     monitor = memory.Monitor(device)
     monitor.start()
     for name, reset in (("spike below an older peak", False), ("spike", True)):
+        smi_before = witness.used(device.uuid)
         if reset:  # another node does that; ours must notice
             torch.cuda.reset_peak_memory_stats()
         monitor.begin_phase(name)
@@ -206,7 +230,7 @@ def peaks(device) -> None:
         torch.cuda.empty_cache()
         time.sleep(0.1)
         stats = monitor.end_phase()
-        show("phase", name, **memory.phase_data(stats))
+        show("phase", name, smi_before=smi_before, **memory.phase_data(stats))
     monitor.stop()
 
 

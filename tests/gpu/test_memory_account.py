@@ -106,7 +106,16 @@ def test_a_spike_of_50_ms_is_caught(run):
     driver = below["channels"]["driver_used"]
     assert driver["rank"] == "sample"
     assert driver["peak"] - driver["minimum"] >= 2.9 * GIB, "no mark helps here, the samples do"
+    assert abs(driver["peak"] - below["smi_before"] - 3 * GIB) < 64 * MIB, below
     assert below["widest_gap"] < 0.1
+
+
+def test_free_bytes_and_the_largest_block_are_what_can_be_had(run):
+    probe = run["probe"]["free"]
+    assert abs(probe["driver"] - probe["smi_free"]) < 64 * MIB, probe
+    native = run["about"]["run"]["backend"] == "native"
+    assert probe["how"].startswith("snapshot" if native else "probe")
+    assert probe["fits"] and not probe["more_fits"], probe
 
 
 def test_torchs_counters_are_fed_between_tiles(run):

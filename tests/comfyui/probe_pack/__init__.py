@@ -87,15 +87,16 @@ class ProbeLeak:
     @classmethod
     def INPUT_TYPES(cls):
         sizes = ("INT", {"default": 200, "min": 0, "max": 4096})
-        return {"required": {"images": ("IMAGE",), "mib": sizes}}
+        where = {"device": ("STRING", {"default": "cpu"})}
+        return {"required": {"images": ("IMAGE",), "mib": sizes}, "optional": where}
 
     @classmethod
     def IS_CHANGED(cls, **_):
         return float("nan")
 
-    def run(self, images, mib):
+    def run(self, images, mib, device="cpu"):
         if mib:
-            self.kept.append(torch.ones(mib * 2**20, dtype=torch.uint8))
+            self.kept.append(torch.ones(mib * 2**20, dtype=torch.uint8, device=device))
         else:
             self.kept.clear()
         return (images,)
