@@ -76,7 +76,10 @@ def test_families_of_full_width_need_no_weights(argv, wanted, capsys) -> None:
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["--family", "wan"], "family=wan: must be one of wan2.1, qwen-image, wan2.2, hunyuan1.5, sdxl, flux"),
+        (
+            ["--family", "wan"],
+            "family=wan: must be one of wan2.1, qwen-image, wan2.2, hunyuan1.5, sdxl, flux",
+        ),
         (["--vae", "none.safetensors"], "vae=none.safetensors: no such file"),
         (["--size", "830x480"], "size=830x480: must be WIDTHxHEIGHT in multiples of 8"),
         (["--size", "big"], "size=big: must be WIDTHxHEIGHT"),
