@@ -25,6 +25,8 @@ _FREE_SHARE = 0.9
 # budget: memory taken from the other models of a workflow costs more than this.
 _SLACK = 1.15
 NEARLY_FASTEST = f"the least memory within {_SLACK - 1:.0%} of the fastest"
+# What the process grows by on the CPU besides tensors: oneDNN's scratch and code, as measured.
+_CPU_BYTES = 10 << 20
 _RESULT_BYTES = 4  # an element of the result: float32 unless the caller asks for another
 
 
@@ -33,7 +35,7 @@ class ExactPlan:
     """What `ExactRun` needs. `plans`: the chosen one, then smaller ones for when memory runs out.
 
     `beside_bytes` are taken besides by the packed weights, by the norms' temporaries and, on the
-    CPU, by the result.
+    CPU, by the result and oneDNN.
     """
 
     program: Program
@@ -92,7 +94,7 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
     beside = packed_bytes(program, port.dtype) + SCRATCH_BYTES
     if port.device.type == "cpu":
         result = math.prod(value_sizes(program.shapes, clip)[-1])
-        beside += source.shape[0] * result * _RESULT_BYTES
+        beside += source.shape[0] * result * _RESULT_BYTES + _CPU_BYTES
     plans = tuple(candidates(program.shapes, clip, port.dtype.itemsize))
     return Offer(program, clip, port.dtype.itemsize, plans, beside)
 
