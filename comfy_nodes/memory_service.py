@@ -124,12 +124,12 @@ def _explain(explanation: Explanation) -> None:
 
 @dataclass(frozen=True)
 class Report:
-    """What a MemoryReport gives: `files` in ComfyUI's output folder, `picture` a PNG."""
+    """What a MemoryReport gives: `files` in ComfyUI's output folder, `picture` a PNG or None."""
 
     text: str
     json: str
     files: list[Path]
-    picture: bytes
+    picture: bytes | None
 
 
 def report(name: str, clear: bool, theme: str) -> Report:
@@ -151,7 +151,16 @@ def report(name: str, clear: bool, theme: str) -> Report:
         monitor.clear()
     elif ended:
         monitor.begin_phase(ended)
-    return Report(text, data, files, plot.png(timeline, theme))
+    return Report(text, data, files, _picture(timeline, theme))
+
+
+def _picture(timeline: dict[str, Any], theme: str) -> bytes | None:
+    """None where Pillow is too old to draw text: the figures must not be lost for a plot."""
+    try:
+        return plot.png(timeline, theme)
+    except Exception:
+        log.exception("TrueTile could not draw the plot of a memory report")
+        return None
 
 
 def probe(largest_block: bool) -> tuple[memory.FreeMemory, str]:

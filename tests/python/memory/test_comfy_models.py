@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from simulated import MIB, SimulatedDevice
 
+from truetile.memory import core
+
 NAME = "truetile_pack_for_memory_tests"
 REPOSITORY = Path(__file__).resolve().parents[3]
 
@@ -184,3 +186,16 @@ def test_buffers_of_either_kind_are_lines_of_their_own(comfyui):
     plain, pages = adapter.ComfyModels().buffers(device)
     assert (plain.owner.bytes, plain.owner.in_torch) == (12 * MIB, True)
     assert (pages.owner.bytes, pages.owner.in_torch) == (32 * MIB, False)
+
+
+def test_a_report_without_pillow_has_no_picture_and_says_why(comfyui, monkeypatch, caplog):
+    service = importlib.import_module(f"{NAME}.comfy_nodes.memory_service")
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    timeline = {
+        "device": "x", "allocator": "ram", "channels": list(core.CHANNELS), "samples": [],
+        "phases": [],
+    }  # fmt: skip
+    assert service._picture(timeline, "dark") is None
+    assert "could not draw the plot" in caplog.text
+    monkeypatch.undo()
+    assert service._picture(timeline, "dark").startswith(b"\x89PNG")
