@@ -136,5 +136,5 @@ def _optional(holder: dict[str, Any], name: str, kind: str, path: Path) -> Any:
 
 
 def _short(value: Any) -> str:
-    text = json.dumps(value)
+    text = json.dumps(value, default=repr)
     return text if len(text) <= 40 else f"{text[:37]}..."

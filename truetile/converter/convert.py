@@ -80,7 +80,9 @@ def convert(
         rules.checkpoints(document, limits, steps)
     if not steps.done:
         return opened.conversion(opened.data, steps)
-    undo_store.put(data, [*changes, record.change(data, before)])
+    # The record must not follow what the caller does to the document.
+    change = copy.deepcopy(record.change(data, before))
+    undo_store.put(data, [*changes, change])
     return opened.conversion(data, steps)
 
 

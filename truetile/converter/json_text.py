@@ -14,6 +14,8 @@ Path = tuple[str | int, ...]
 # Deeper than any editor nests, and far from Python's own limit for the recursive parts below.
 MAX_DEPTH = 100
 _TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_BRACKET = re.compile(r"[\[\]{}]")
 _BOM = "\ufeff"
 
 
@@ -111,13 +113,15 @@ def end_of(text: str, start: int) -> int:
 
 
 def _check_depth(text: str) -> None:
+    # Strings are blanked out first, and at once: only brackets are left to look at one by one.
+    bare = _STRING.sub(lambda found: " " * (found.end() - found.start()), text)
     depth = 0
-    for token in _TOKEN.finditer(text):
-        depth += token.group() in ("{", "[")
-        depth -= token.group() in ("}", "]")
+    for bracket in _BRACKET.finditer(bare):
+        depth += 1 if bracket.group() in "[{" else -1
         if depth > MAX_DEPTH:
             raise WorkflowError(
-                f"{_at(text, token.start())}: expected at most {MAX_DEPTH} values inside each other"
+                f"{_at(text, bracket.start())}: "
+                f"expected at most {MAX_DEPTH} values inside each other"
             )
 
 

@@ -92,7 +92,8 @@ def _carries(wire: Wire, node: Node, phase: str) -> bool:
     if phase == ENCODE:
         known = kind in ("IMAGE", "CONDITIONING") or "image" in name
         return known or name in ("pixels", "positive", "negative")
-    return kind in ("IMAGE", "VIDEO") or name in ("images", "image", "video")
+    # A video is made of its pictures by a node that is part of the save already.
+    return kind == "IMAGE" or name == "images"
 
 
 def _upstream(view: View, wire: Wire) -> set[str]:

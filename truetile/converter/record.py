@@ -1,7 +1,8 @@
 """The way back: what a conversion changed, kept in the document, and taken back by `undo`.
 
 A change is a tree that follows the document. Lists whose members have ids or names are followed by
-them, so that a workflow that was saved again in the editor can still be taken back.
+them, and rows of a link table by their fields, so that a workflow that the editor has saved again,
+perhaps in another format, can still be taken back.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ from typing import Any
 
 from .json_text import Path, spell
 from .rewrite import same
+from .ui_links import as_fields, as_row, is_row
 
 Change = dict[str, Any]
+# A node's type decides what its widgets' values mean: one does not go back without the other.
+_GO_TOGETHER = ("type", "class_type", "widgets_values", "widgets_values_named")
+_COUNTERS = ("last_node_id", "last_link_id", "lastNodeId", "lastLinkId")
 
 
 def change(now: Any, was: Any) -> Change | None:
@@ -24,25 +29,36 @@ def change(now: Any, was: Any) -> Change | None:
         found = {name: _member(now, was, name) for name in names}
         return {"keys": {name: entry for name, entry in found.items() if entry is not None}}
     if isinstance(now, list) and isinstance(was, list):
+        if is_row(now) and is_row(was) and len(now) == len(was):
+            return change(as_fields(now), as_fields(was))
         by_name = _by_name(now, was)
         if by_name is not None:
             return by_name
     return {"is": now, "was": was}
 
 
-def take_back(now: Any, entry: Change | None, notes: list[str], path: Path = ()) -> Any:
+def take_back(now: Any, entry: Change, notes: list[str], path: Path = ()) -> Any:
     """`now` without the change. What was edited since stays as it is, and is noted."""
-    if entry is None:
-        return now
     if "is" in entry:
-        if same(now, entry["is"]):
-            return copy.deepcopy(entry["was"])
-        notes.append(f"{spell(path)}: was changed since, and stays as it is")
-        return now
+        return _value_back(now, entry, notes, path)
     if "keys" in entry and isinstance(now, dict):
         return _keys_back(now, entry["keys"], notes, path)
+    if "keys" in entry and is_row(now):
+        return as_row(_keys_back(as_fields(now), entry["keys"], notes, path))
     if "items" in entry and isinstance(now, list):
         return _items_back(now, entry["items"], notes, path)
+    notes.append(f"{spell(path)}: was changed since, and stays as it is")
+    return now
+
+
+def _value_back(now: Any, entry: Change, notes: list[str], path: Path) -> Any:
+    if same(now, entry["is"]):
+        return copy.deepcopy(entry["was"])
+    if path[-1] in _COUNTERS:
+        return now  # something was added since, and its number is taken
+    if path[-1] in _GO_TOGETHER:
+        notes.append(f"{spell(path)}: was changed since, and is as before the conversion again")
+        return copy.deepcopy(entry["was"])
     notes.append(f"{spell(path)}: was changed since, and stays as it is")
     return now
 
@@ -111,7 +127,7 @@ def _names(values: list) -> list[Any] | None:
         if isinstance(value, dict):
             name = value.get("id", value.get("name"))
         else:
-            name = value[0] if isinstance(value, list) and len(value) >= 5 else None
+            name = value[0] if is_row(value) else None
         if type(name) not in (int, str):
             return None
         found.append(name)

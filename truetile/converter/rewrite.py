@@ -30,7 +30,7 @@ def same(a: Any, b: Any) -> bool:
 def rewrite(text: str, old: Any, new: Any) -> str:
     """The text of `new`. `old` is what `text` holds; order and spelling are taken from there."""
     start = json_text.root(text)
-    end = json_text.end_of(text, start)
+    end = len(text.rstrip())
     body = _Writer(text, _style(text, start)).value(start, end, old, new, "\n")
     return text[:start] + body + text[end:]
 

@@ -84,9 +84,9 @@ class UiGraph:
         return key(node_id)
 
     def _wire(self, link: Link, nodes: dict[str, Node]) -> Wire | None:
-        """None for a link whose ends are not both there: such a link stays as it is."""
+        """None for a link that carries nothing, since an end is missing or has another link."""
         source, target = self._end(link, "origin"), self._end(link, "target")
-        if source is None or target is None:
+        if source is None or target is None or target.get("link", link.get("id")) != link.get("id"):
             return None
         origin_id, target_id = link.get("origin_id"), link.get("target_id")
         origin = key(origin_id) if key(origin_id) in nodes else None

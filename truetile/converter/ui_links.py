@@ -34,6 +34,21 @@ class Link:
         return Link([values.get(name, self.get(name)) for name in _ROW])
 
 
+def is_row(value: Any) -> bool:
+    """Whether a value can only be a link in the array spelling."""
+    return isinstance(value, list) and len(value) >= 5 and type(value[0]) in (int, str)
+
+
+def as_fields(row: list) -> dict[str, Any]:
+    """An array row by field; what is beyond the known fields is named by its index."""
+    names = [*_ROW, *map(str, range(len(_ROW), len(row)))]
+    return dict(zip(names, row, strict=False))
+
+
+def as_row(fields: dict[str, Any]) -> list:
+    return list(fields.values())
+
+
 def key(value: Any) -> str:
     """A node id as the rules use it: 5 and "5" are one id, as in the editor."""
     return str(value)
@@ -64,7 +79,8 @@ def slot_at(slots: Any, index: Any) -> dict[str, Any] | None:
 def give_link(slot: dict[str, Any], old: Any, new: Any) -> None:
     """An input slot, or a subgraph's output, is fed by `new` instead of `old`."""
     if "linkIds" in slot:
-        slot["linkIds"] = [new if entry == old else entry for entry in slot["linkIds"] or []]
+        kept = [entry for entry in slot["linkIds"] or [] if entry != old]
+        slot["linkIds"] = [*kept, new]
     else:
         slot["link"] = new
 

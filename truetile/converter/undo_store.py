@@ -20,10 +20,10 @@ def take(data: dict[str, Any]) -> list[Change]:
         if isinstance(home, dict) and PACK in home:
             record = home.pop(PACK)
             record = record if isinstance(record, dict) else {}
-            if not home and "before" in record:
-                if record["before"] is None:
-                    holder[name] = None
-                else:
+            before = record.get("before")
+            if not home and isinstance(before, list):
+                holder.update(zip([name], before, strict=False))
+                if not before:
                     del holder[name]
             changes = record.get("undo")
             return changes if isinstance(changes, list) else []
@@ -37,8 +37,8 @@ def put(data: dict[str, Any], changes: list[Change]) -> None:
     )
     record: dict[str, Any] = {"undo": changes}
     if not isinstance(holder.get(name), dict):
-        # None for null, false for not there: what the document goes back to.
-        record["before"] = None if name in holder else False
+        # What the document goes back to: nothing there, or something that is no place for this.
+        record["before"] = [holder[name]] if name in holder else []
         holder[name] = {}
     holder[name][PACK] = record
 

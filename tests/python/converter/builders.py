@@ -192,7 +192,7 @@ def api_prompt(decode: str = "VAEDecode", **values: Any) -> dict[str, Any]:
 def graphs(document: dict[str, Any]):
     """The outermost graph and all definitions."""
     yield document
-    for inner in (document.get("definitions") or {}).get("subgraphs", []):
+    for inner in (document.get("definitions") or {}).get("subgraphs") or []:
         yield from graphs(inner)
 
 

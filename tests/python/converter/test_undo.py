@@ -59,6 +59,30 @@ def test_an_edit_in_between_stays() -> None:
     assert [note.split(":")[0] for note in undone.notes] == ["nodes[5].size"]
 
 
+def test_a_widget_that_was_changed_in_between_goes_back_with_its_node() -> None:
+    before = text_to_image(decode="VAEDecodeTiled").document()
+    edited = truetile.convert(before).document
+    node = next(n for n in edited["nodes"] if n["type"] == "TrueTileVAEDecode")
+    node["widgets_values"][2] = 1024
+    undone = truetile.undo(edited)
+    assert undone.document == before
+    assert "widgets_values: was changed since, and is as before" in undone.notes[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"wrap": True}, {"checkpoints": True}])
+def test_an_editor_that_saves_in_another_format(options) -> None:
+    """The editor reads 1.0 and writes 0.4: links as arrays, counters of its own, more of it."""
+    before = text_to_image(objects=True).document()
+    saved = truetile.convert(before, **options).document
+    saved["links"] = [list(row.values()) for row in saved["links"]]
+    saved["last_node_id"] = saved["state"]["lastNodeId"] + 4
+    del saved["state"]
+    undone = truetile.undo(saved)
+    assert undone.notes == ()
+    assert undone.document["nodes"] == before["nodes"]
+    assert undone.document["links"] == [list(row.values()) for row in before["links"]]
+
+
 def test_a_node_that_was_deleted_in_between_stays_away() -> None:
     edited = truetile.convert(text_to_image().document()).document
     gone = next(n for n in edited["nodes"] if n["type"] == "TrueTileVAEDecode")["id"]
