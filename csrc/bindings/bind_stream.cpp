@@ -37,6 +37,9 @@ void bind_layers(py::module_& module) {
       .done()
       .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t>(),
            arg("kernel") = 1, arg("stride") = 1, arg("before") = 0, arg("after") = 0, arg("up") = 1)
+      .def_property_readonly("taps", &AxisRule::taps)
+      .def("lead", &AxisRule::lead, arg("out"))
+      .def("padded", &AxisRule::padded, arg("begin"), arg("end"))
       .def("size", &AxisRule::size, arg("n"))
       .def("begin", &AxisRule::begin, arg("out"), arg("n"))
       .def("end", &AxisRule::end, arg("out"), arg("n"));
@@ -60,6 +63,7 @@ void bind_layers(py::module_& module) {
            arg("residual") = -1, arg("kernel_t") = 1, arg("rows") = AxisRule{},
            arg("columns") = AxisRule{}, arg("padded") = true, arg("shuffle") = Shuffle{},
            arg("shortcut") = Shuffle{}, arg("residual_channels") = 0)
+      .def_property_readonly("attends", &StreamLayer::attends)
       .def_property_readonly("cached_frames", &StreamLayer::cached_frames)
       .def_property_readonly("time", &StreamLayer::time)
       .def("frames", &StreamLayer::frames, arg("n"));
@@ -77,7 +81,6 @@ void bind_steps(py::module_& module) {
   Record<LayerRows>(module, "LayerRows", "One layer in one strip.")
       .field("out", &LayerRows::out)
       .field("read", &LayerRows::read)
-      .field("skip", &LayerRows::skip)
       .field("top", &LayerRows::top)
       .field("bottom", &LayerRows::bottom)
       .field("padded", &LayerRows::padded)
@@ -154,11 +157,9 @@ void bind_stream(py::module_& module) {
       .field("macs", &Speed::macs)
       .field("bytes", &Speed::bytes)
       .field("call", &Speed::call)
-      .field("lost_rows", &Speed::lost_rows)
       .done()
-      .def(py::init<double, double, double, double>(), arg("macs") = speed.macs,
-           arg("bytes") = speed.bytes, arg("call") = speed.call,
-           arg("lost_rows") = speed.lost_rows);
+      .def(py::init<double, double, double>(), arg("macs") = speed.macs, arg("bytes") = speed.bytes,
+           arg("call") = speed.call);
   Record<StreamPlan>(module, "StreamPlan", "Segments in order, peak bytes and predicted seconds.")
       .field("segments", &StreamPlan::segments)
       .field("bytes", &StreamPlan::bytes)

@@ -101,7 +101,12 @@ class Executor {
       const std::int64_t read = chunk_[at].read.length() * strip_.layers[at].read.length() *
                                 columns * layer.in_channels * 8;
       if (layer.kind != LayerKind::kShuffle) {
-        call_.push_back(made * strip_.layers[at].out.length() * row);
+        const LayerRows& rows = strip_.layers[at];
+        const bool phases = layer.rows.up > 1;
+        const std::int64_t side = phases ? 4 * (size[2] / 2 + 1) * size[3] * 8 : row;
+        call_.push_back(made * side * (phases ? rows.padded - 1 : rows.out.length()));
+        // The convolution's own scratch; no result here is so large that its bound counts.
+        call_.push_back(round_up(call_.back(), kTorchBlock));
         if (!layer.padded) call_.push_back(read);
       } else if (at + 1 == s_.layers().size()) {
         call_.push_back(out);
@@ -141,22 +146,24 @@ class Executor {
     const Span own = chunk_[at].convolved(layer.kind);
     const std::int64_t first = chunk_[at].read.begin == 0 && layer.kind != LayerKind::kConv ? 1 : 0;
     if (layer.padded) fill(at);
+    const std::int64_t low = layer.rows.lead(rows.out.begin);
     const auto padded = [&](std::int64_t t, std::int64_t h) {
-      if (layer.padded) return cell(2 * at, rows.padded, t, h);
-      return look(layer.source, own.begin + t, rows.read.begin + h);
+      if (layer.padded) return cell(2 * at, rows.padded, t, h - low);
+      return look(layer.source, own.begin + t, h);
     };
     const std::int64_t taps = layer.kind == LayerKind::kConv ? layer.kernel_t : 3;
     for (std::int64_t h = 0; h < result.rows; ++h) {
       for (std::int64_t t = 0; t < result.frames; ++t) {
         const std::int64_t i = t - first;
         if (i < 0) continue;
+        const std::int64_t row = rows.out.begin + h;
         Cell sum = 0;
         if (layer.kind == LayerKind::kTimeUp) {
-          sum =
-              mix(convolved(first_ + at, layer, taps, i / 2, h, padded), static_cast<Cell>(i % 2));
+          sum = mix(convolved(first_ + at, layer, taps, i / 2, row, padded),
+                    static_cast<Cell>(i % 2));
         } else {
           const std::int64_t stride = layer.kind == LayerKind::kTimeDown ? 2 : 1;
-          sum = convolved(first_ + at, layer, taps, i * stride, h, padded);
+          sum = convolved(first_ + at, layer, taps, i * stride, row, padded);
         }
         result.at(t, h) = sum;
       }
@@ -213,7 +220,7 @@ class Executor {
     const std::int64_t real = rows.padded - rows.top - rows.bottom;
     for (std::int64_t t = 0; t < count + own.length(); ++t) {
       for (std::int64_t h = 0; h < rows.padded; ++h) {
-        const std::int64_t row = rows.read.begin + (h - rows.top + rows.skip) / layer.rows.up;
+        const std::int64_t row = rows.read.begin + h - rows.top;
         Cell value = 0;
         if (t >= count) {
           const bool inside = h >= rows.top && h < rows.top + real;

@@ -37,13 +37,14 @@ inline Cell mix(Cell seed, Cell value) {
 /// Cells that a layer reads, by frame and row; zeros are the caller's.
 using Look = std::function<Cell(std::int64_t frame, std::int64_t row)>;
 
-/// What a convolution makes at (frame, row) of its padded input: every cell and its place counts.
+/// What a convolution makes of its row `out`; `padded` takes rows of the source, from the negative
+/// ones of the zeros above on. Every cell and its place counts, and so does the phase.
 inline Cell convolved(std::size_t index, const StreamLayer& layer, std::int64_t taps,
-                      std::int64_t frame, std::int64_t row, const Look& padded) {
-  Cell sum = index + 1;
+                      std::int64_t frame, std::int64_t out, const Look& padded) {
+  Cell sum = mix(index + 1, static_cast<Cell>(out % layer.rows.up));
   for (std::int64_t t = 0; t < taps; ++t) {
-    for (std::int64_t k = 0; k < layer.rows.kernel; ++k) {
-      sum = mix(sum, padded(frame + t, row * layer.rows.stride + k));
+    for (std::int64_t k = 0; k < layer.rows.taps(); ++k) {
+      sum = mix(sum, padded(frame + t, layer.rows.lead(out) + k));
     }
   }
   return sum;
@@ -80,13 +81,11 @@ inline std::vector<Plane> run_whole(const Layers& layers, const Plane& input) {
         return plane.at(t, h);
       };
     };
-    // Frame and row of the padded input, whose own frames begin at `first`.
+    // Frame of the padded input, whose own frames begin at `first`, and row of the source.
     const auto look = [&](std::int64_t first) {
       return [&x, &layer, first](std::int64_t frame, std::int64_t row) -> Cell {
         const std::int64_t t = frame - layer.cached_frames() + first;
-        const std::int64_t h = row - layer.rows.before;
-        if (t < first || h < 0 || h >= x.rows * layer.rows.up) return 0;
-        return x.at(t, h / layer.rows.up);
+        return t < first || row < 0 || row >= x.rows ? 0 : x.at(t, row);
       };
     };
     for (std::int64_t t = 0; t < y.frames; ++t) {
@@ -108,7 +107,7 @@ inline std::vector<Plane> run_whole(const Layers& layers, const Plane& input) {
           const Cell pair = convolved(index, layer, 3, (t - 1) / 2, h, look(1));
           cell = mix(pair, static_cast<Cell>((t - 1) % 2));
         } else {
-          cell = index + 1;
+          cell = mix(index + 1, 0);
           for (std::int64_t i = 2 * t - 2; i <= 2 * t; ++i) cell = mix(cell, x.at(i, h));
         }
         if (layer.residual >= 0) {

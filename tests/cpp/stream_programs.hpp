@@ -102,9 +102,7 @@ class ProgramMaker {
   void time(LayerKind kind) { add(kind); }
 
   void upsample() {
-    const std::int64_t kernel = random_.one_in(4) ? 1 : 3;
-    add(LayerKind::kConv).rows = {
-        .kernel = kernel, .before = kernel / 2, .after = kernel / 2, .up = random_.in(2, 3)};
+    add(LayerKind::kConv).rows = {.kernel = 3, .before = 1, .after = 1, .up = 2};
     layers_.back().columns = layers_.back().rows;
   }
 

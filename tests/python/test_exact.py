@@ -105,15 +105,22 @@ def test_the_error_at_strip_borders_is_that_of_elsewhere(vae) -> None:
     assert error.mean() <= 1.2 * untiled
 
 
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("latent_frames", [1, 2])
+@pytest.mark.parametrize(
+    ("dtype", "latent_frames"),
+    [(torch.bfloat16, 1), (torch.bfloat16, 2), (torch.float16, 1)],
+)
 def test_half_precision_is_no_worse_than_the_module(dtype, latent_frames: int) -> None:
-    z = latents(latent_frames, 6, 5)
-    reference = wan().decode(z).sample
-    half = wan().to(dtype)
-    own = (half.decode(z.to(dtype)).sample.float() - reference).abs().flatten()
-    plan = program_plans(half, "decode", z.to(dtype))[-1]
-    ours = (run_exact(half, "decode", z.to(dtype), plan).clamp(-1, 1) - reference).abs().flatten()
+    full, half = wan(), wan().to(dtype)
+    own, ours = [], []
+    # The rarest thousandth decides a 99.9th percentile: enough values make it certain to a few %.
+    for seed in range(8 // latent_frames**2):
+        z = torch.randn(1, 4, latent_frames, 20, 20, generator=torch.Generator().manual_seed(seed))
+        reference = full.decode(z).sample
+        own.append((half.decode(z.to(dtype)).sample.float() - reference).abs().flatten())
+        plan = program_plans(half, "decode", z.to(dtype))[-1]
+        result = run_exact(half, "decode", z.to(dtype), plan).clamp(-1, 1)
+        ours.append((result - reference).abs().flatten())
+    own, ours = torch.cat(own), torch.cat(ours)
     assert ours.mean() <= 1.05 * own.mean()
     assert ours.quantile(0.999) <= 1.05 * own.quantile(0.999)
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from layer_cases import CHANNELS, FLOATS, NORMS, PADS, VIEW_PAIRS, VIEWS, NormPad, check_merge
 
 from truetile import native
-from truetile.engine import exact_layers
 from truetile.errors import InvalidArgument
 from truetile.native import locate
 
@@ -59,15 +58,6 @@ def test_norm_pad_of_random_geometries(data):
     channels = data.draw(st.integers(1, 20))
     norm = data.draw(st.sampled_from(NORMS))
     check((*size, channels), torch.float32, "cpu", norm, {"up": up, **pad})
-
-
-def test_norm_pad_equals_the_norm_of_the_engine():
-    x = torch.randn(2, 3, 4, 32)
-    gamma = torch.randn(32)
-    weights = exact_layers.Packed(None, None, gamma, None, None, None)
-    out = torch.empty_like(x)
-    native.norm_pad(x, out, gamma, rms=True, silu=True)
-    torch.testing.assert_close(out, exact_layers.norm(x, weights, True), rtol=2e-6, atol=2e-6)
 
 
 def test_norm_pad_of_zeros_and_nan():

@@ -17,6 +17,7 @@ from ..report import human_bytes
 from ..stream import Schedule, Segment, Span, StreamPlan
 from .exact_output import HostSink, Store
 from .exact_segment import SegmentRun
+from .exact_source import ClipSource
 from .exact_weights import Packed
 from .memory import is_out_of_memory, release
 from .output import HostOutput
@@ -72,6 +73,7 @@ class ExactRun:
         self._stores: dict[int, Store] = {}
         # Finished rows of each value that is stored or given out, in the plans so far.
         self._finished: dict[int, int] = {}
+        self._source = ClipSource(job.source, job.convert, job.device, job.dtype)
         self._sink = HostSink(job.output, job.finish, job.device)
         self.tally = Tally()
 
@@ -185,10 +187,7 @@ class ExactRun:
         """Rows of a stored value, or of the clip itself, as [t, h, w, C] on the device."""
         if value:
             return self._stores[value].target(frames, rows)
-        job = self._job
-        part = job.source[None, :, frames.begin : frames.end, rows.begin : rows.end]
-        # Converted on the device: the CPU would take as long as the encode itself.
-        return job.convert(part.to(job.device)).to(job.dtype)[0].permute(1, 2, 3, 0)
+        return self._source.read(frames, rows)
 
 
 def macs_of(schedule: Schedule, until: int | None = None) -> float:

@@ -1,7 +1,7 @@
-"""The arithmetic of single layers on [T, H, W, C] tensors, in plain torch.
+"""The arithmetic of single layers on [T, H, W, C] tensors.
 
-Each function has the shape of one kernel: it writes into memory that it is given, except for the
-convolutions themselves, so that a fused kernel can take its place.
+Each function writes into memory that it is given, except for the convolutions themselves: norm,
+activation and padding are one pass, bias, residual and interleaving another.
 """
 
 from __future__ import annotations
@@ -9,25 +9,9 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
+from .. import native
 from ..stream import LayerFrames, LayerKind, LayerRows, StreamLayer, attention_rows
 from .exact_weights import Packed
-
-_EPSILON = 1e-12  # of torch.nn.functional.normalize
-_SCRATCH = 1 << 20  # elements that are normed at once
-# Temporaries of the norm beside what a schedule counts: the input and its quotient in float32.
-SCRATCH_BYTES = 2 * 4 * _SCRATCH
-
-
-def norm(x: torch.Tensor, weights: Packed, silu: bool) -> torch.Tensor:
-    """RMS norm over channels, and SiLU, in float32; `x` itself where the layer has no norm."""
-    if weights.gamma is None:
-        return x
-    y = x.float()
-    length = torch.linalg.vector_norm(y, dim=-1, keepdim=True).clamp_min_(_EPSILON)
-    y = (y / length).mul_(weights.scale).mul_(weights.gamma)
-    if weights.beta is not None:
-        y += weights.beta
-    return F.silu(y, inplace=True) if silu else y
 
 
 def fill_padded(
@@ -38,55 +22,82 @@ def fill_padded(
     weights: Packed,
     silu: bool,
 ) -> None:
-    """Writes norm and SiLU of `x` [t, h, w, C] into the last t frames of `padded`, zeros around.
-
-    With upsampling each row and column is written `up` times.
-    """
+    """Writes norm and SiLU of `x` [t, h, w, C] into the last t frames of `padded`, zeros around."""
     inner = padded[padded.shape[0] - x.shape[0] :]
     left = layer.columns.before
-    columns = x.shape[2] * layer.columns.up
-    inner[:, : rows.top].zero_()
-    inner[:, rows.padded - rows.bottom :].zero_()
-    inner[:, :, :left].zero_()
-    inner[:, :, left + columns :].zero_()
-    inner = inner[:, rows.top : rows.padded - rows.bottom, left : left + columns]
     # Columns beyond the last one that a stride reaches are never read.
-    width = inner.shape[2] // layer.columns.up
-    up = layer.rows.up
-    block = max(1, _SCRATCH // (x.shape[2] * x.shape[3]))
-    for source, target in zip(x, inner, strict=True):
-        if up == layer.columns.up == 1:
-            for row in range(0, target.shape[0], block):
-                part = source[row : row + block, :width]
-                target[row : row + block].copy_(norm(part, weights, silu))
-            continue
-        value = norm(source[:, :width], weights, silu)
-        wide = target.unflatten(1, (width, layer.columns.up))
-        for phase in range(up):
-            first = (phase - rows.skip) % up
-            at = (rows.skip + first) // up
-            count = len(range(first, target.shape[0], up))
-            wide[first::up].copy_(value[at : at + count].unsqueeze(2))
+    right = max(0, inner.shape[2] - left - x.shape[2])
+    native.norm_pad(
+        x,
+        inner,
+        weights.gamma,
+        weights.beta,
+        rms=weights.gamma is not None,
+        silu=silu,
+        top=rows.top,
+        bottom=rows.bottom,
+        left=left,
+        right=right,
+    )
 
 
 def convolve(x: torch.Tensor, weights: Packed, layer: StreamLayer) -> torch.Tensor:
-    """The convolution of a padded [t, h, w, C] input, as [t', h', w', C']."""
+    """The convolution of a padded [t, h, w, C] input without its bias, as [t', h', w', C'].
+
+    With upsampling the phases of a pixel lie side by side in the channels, see `write_rows`. What
+    is made lies channels-last already but for some dtypes on the CPU.
+    """
     if weights.weight.dim() == 5:
         stride = (2 if layer.kind == LayerKind.TIME_DOWN else 1, layer.rows.stride)
         stride = (*stride, layer.columns.stride)
-        y = _conv3d(x.permute(3, 0, 1, 2)[None], weights.weight, weights.bias, stride)
-        return y[0].permute(1, 2, 3, 0)
+        y = _conv3d(x.permute(3, 0, 1, 2)[None], weights.weight, stride)
+        return y[0].permute(1, 2, 3, 0).contiguous()
     stride = (layer.rows.stride, layer.columns.stride)
-    y = F.conv2d(x.permute(0, 3, 1, 2), weights.weight, weights.bias, stride)
-    return y.permute(0, 2, 3, 1)
+    y = F.conv2d(x.permute(0, 3, 1, 2), weights.weight, None, stride)
+    return y.permute(0, 2, 3, 1).contiguous()
 
 
-def _conv3d(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, stride):
+def _conv3d(x: torch.Tensor, weight: torch.Tensor, stride):
     if x.device.type == "cpu" and x.dtype == torch.float32 and torch.backends.mkldnn.is_available():
         # For channels x frames x height up to 20480 torch itself would unfold the input: 27 times
         # its memory, which no plan counts, and slower.
-        return torch.ops.aten.mkldnn_convolution(x, weight, bias, (0,) * 3, stride, (1,) * 3, 1)
-    return F.conv3d(x, weight, bias, stride)
+        return torch.ops.aten.mkldnn_convolution(x, weight, None, (0,) * 3, stride, (1,) * 3, 1)
+    return F.conv3d(x, weight, None, stride)
+
+
+def write_rows(
+    out: torch.Tensor,
+    made: torch.Tensor,
+    layer: StreamLayer,
+    rows: LayerRows,
+    bias: torch.Tensor | None,
+    residual: torch.Tensor | None,
+) -> None:
+    """Adds bias and residual to what a convolution made and puts it where it belongs.
+
+    Of an upsampling one, `made` holds one more row and column than each phase has: a phase begins
+    where its first output reads.
+    """
+    for row, top, height in _phases(layer.rows.up, layer.rows.lead, rows.out.begin, rows.out.end):
+        for column, left, width in _phases(layer.columns.up, layer.columns.lead, 0, out.shape[2]):
+            up = layer.columns.up
+            phase = ((rows.out.begin + row) % layer.rows.up) * up + column
+            channels = slice(phase * layer.out_channels, (phase + 1) * layer.out_channels)
+            at = (slice(None), slice(row, None, layer.rows.up), slice(column, None, up))
+            native.merge(
+                made[:, top : top + height, left : left + width, channels],
+                bias,
+                None if residual is None else residual[at],
+                out[at],
+            )
+
+
+def _phases(up: int, lead, begin: int, end: int) -> list[tuple[int, int, int]]:
+    """(first output behind `begin`, its place in what was made, outputs) of each phase."""
+    if up == 1:
+        return [(0, 0, end - begin)]
+    low = lead(begin)
+    return [(i, lead(begin + i) - low, (end - begin - i + 1) // 2) for i in range(up)]
 
 
 def write_time(
@@ -95,6 +106,7 @@ def write_time(
     made: torch.Tensor | None,
     layer: StreamLayer,
     frames: LayerFrames,
+    bias: torch.Tensor | None,
 ) -> None:
     """What a time layer makes: its input's first frame, then the convolution's."""
     first = 1 if frames.read.begin == 0 else 0
@@ -103,11 +115,14 @@ def write_time(
     if made is None:
         return
     if layer.kind == LayerKind.TIME_DOWN:
-        out[first:].copy_(made)
+        native.merge(made, bias, None, out[first:])
         return
     # The first half of the channels is the earlier one of two frames.
-    pairs = made.unflatten(3, (2, layer.out_channels)).permute(0, 3, 1, 2, 4)
-    out[first:].unflatten(0, (made.shape[0], 2)).copy_(pairs)
+    count = layer.out_channels
+    for half in range(2):
+        part = slice(half * count, (half + 1) * count)
+        added = None if bias is None else bias[part]
+        native.merge(made[..., part], added, None, out[first + half :: 2])
 
 
 def attend(out: torch.Tensor, x: torch.Tensor, weights: Packed) -> None:
@@ -122,7 +137,9 @@ def attend_clip(out: torch.Tensor, x: torch.Tensor, weights: Packed, causal: boo
     With `causal` a frame sees itself and those before it.
     """
     t, h, w, c = x.shape
-    value = norm(x, weights, silu=False).to(x.dtype).reshape(1, t * h * w, c)
+    value = torch.empty((t, h, w, c), dtype=x.dtype, device=x.device)
+    native.norm_pad(x, value, weights.gamma, weights.beta, rms=True)
+    value = value.view(1, t * h * w, c)
     q, k, v = F.linear(value, weights.weight, weights.bias).chunk(3, dim=-1)
     value = torch.empty_like(value)
     own = h * w if causal else t * h * w

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,8 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import BudgetError
 from ..families.program import Declined, Program
 from ..report import human_bytes
-from ..stream import StreamPlan, candidates, choose_plan, value_sizes
-from .exact_layers import SCRATCH_BYTES
+from ..stream import StreamLayer, StreamPlan, candidates, value_sizes
 from .exact_weights import packed_bytes
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ _RESULT_BYTES = 4  # an element of the result: float32 unless the caller asks fo
 class ExactPlan:
     """What `ExactRun` needs. `plans`: the chosen one, then smaller ones for when memory runs out.
 
-    `beside_bytes` are taken besides by the packed weights, by the norms' temporaries and, on the
-    CPU, by the result and oneDNN.
+    `beside_bytes` are taken besides by the packed weights and, on the CPU, by the result and
+    oneDNN.
     """
 
     program: Program
@@ -82,8 +82,9 @@ class Offer:
         why = f"{why}, of {len(self.plans)} plans from {span}"
         return ExactPlan(self.program, smaller, self.beside_bytes, why)
 
-    def _choose(self, room: int, *slack: float) -> StreamPlan:
-        return choose_plan(self.program.shapes, self.clip, self.elem_bytes, room, *slack)
+    def _choose(self, room: int, slack: float = 1.0) -> StreamPlan:
+        fitting = [plan for plan in self.plans if plan.bytes <= room]
+        return [plan for plan in fitting if plan.seconds <= slack * fitting[0].seconds][-1]
 
 
 def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
@@ -91,12 +92,18 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
     program = _program(port, operation, source)
     frames = source.shape[2] if source.dim() == 5 else 1
     clip = (frames, *source.shape[-2:], source.shape[1])
-    beside = packed_bytes(program, port.dtype) + SCRATCH_BYTES
+    beside = packed_bytes(program, port.dtype)
     if port.device.type == "cpu":
         result = math.prod(value_sizes(program.shapes, clip)[-1])
         beside += source.shape[0] * result * _RESULT_BYTES + _CPU_BYTES
-    plans = tuple(candidates(program.shapes, clip, port.dtype.itemsize))
+    plans = _plans(program.shapes, clip, port.dtype.itemsize)
     return Offer(program, clip, port.dtype.itemsize, plans, beside)
+
+
+@functools.lru_cache(maxsize=64)
+def _plans(shapes: tuple[StreamLayer, ...], clip: tuple[int, ...], elem_bytes: int):
+    # Thousands of schedules are weighed, which takes as long as decoding a small image.
+    return tuple(candidates(shapes, clip, elem_bytes))
 
 
 def make_exact_plan(

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import torch
 
+from .. import native
 from ..families.program import Layer, Program
 from ..stream import (
     LayerFrames,
@@ -17,12 +18,14 @@ from ..stream import (
     StripRows,
     frames_read,
 )
+from .cudnn import tune
 from .exact_layers import (
     attend,
     attend_clip,
     convolve,
     fill_padded,
     replicate_edges,
+    write_rows,
     write_time,
 )
 from .exact_shuffle import move
@@ -62,11 +65,7 @@ class SegmentRun:
         self._weights = weights[first:last]
         self._schedule, self._first = schedule, first
         self._read, self._output = read, output
-        new = {"dtype": dtype, "device": device}
-        self._lines = [torch.empty(shape, **new) for shape in schedule.lines]
-        self._caches = [torch.empty(shape, **new) for shape in schedule.caches]
-        count = -(-schedule.workspace_bytes // schedule.elem_bytes)
-        self._workspace = torch.empty(count, **new)
+        self._new = {"dtype": dtype, "device": device}
         self._windows: list[torch.Tensor] = []
 
     def run(
@@ -80,9 +79,15 @@ class SegmentRun:
         `check_interrupt` is called before each layer; what it raises ends the run.
         """
         self._check = check_interrupt
-        chunks = [self._schedule.chunk(index) for index in range(self._schedule.chunk_count)]
-        for index in range(self._schedule.strip_count):
-            strip = self._schedule.strip(index)
+        schedule, new = self._schedule, self._new
+        chunks = [schedule.chunk(index) for index in range(schedule.chunk_count)]
+        strips = [schedule.strip(index) for index in range(schedule.strip_count)]
+        tune(self._layers, self._weights, schedule, strips, chunks, **new)
+        self._lines = [torch.empty(shape, **new) for shape in schedule.lines]
+        self._caches = [torch.empty(shape, **new) for shape in schedule.caches]
+        count = -(-schedule.workspace_bytes // schedule.elem_bytes)
+        self._workspace = torch.empty(count, **new)
+        for strip in strips:
             for chunk in chunks:
                 self._step(strip, chunk, last=chunk is chunks[-1])
                 step_done(strip.layers[-1].out, chunk is chunks[-1])
@@ -115,13 +120,17 @@ class SegmentRun:
             if layer.shape.padded:
                 x = self._padded(at, x, rows, frames, last)
             made = convolve(x, self._weights[at], layer.shape)
-            self._add_residual(at, made, strip, frames)
         out = self._open(at, strip, frames)
         if made is not None:
+            residual = None
+            if layer.shape.residual >= 0 and layer.packing is None:
+                residual = self._rows(layer.shape.residual, frames.out, rows.out, strip)
+            finished = made if out is None else out
+            write_rows(finished, made, layer.shape, rows, self._weights[at].bias, residual)
+            if residual is None:
+                self._add_residual(at, finished, strip, frames)
             if out is None:
                 self._output.put(frames.out, rows.out, made)
-            else:
-                out.copy_(made)
         self._close(at, strip, frames)
 
     def _time(self, at, strip, chunk, last: bool) -> None:
@@ -134,7 +143,7 @@ class SegmentRun:
                 made = convolve(padded, self._weights[at], layer.shape)
         out = self._open(at, strip, frames)
         if rows.out.length:
-            write_time(out, x, made, layer.shape, frames)
+            write_time(out, x, made, layer.shape, frames, self._weights[at].bias)
             made = None
             self._add_residual(at, out, strip, frames)
         self._close(at, strip, frames)
@@ -196,13 +205,13 @@ class SegmentRun:
         elif not halving and own.begin <= first:
             padded[:count].zero_()
         elif count:
-            padded[:count].copy_(cache[:, : rows.padded])
+            native.merge(cache[:, : rows.padded], None, None, padded[:count])
         weights = self._weights[at]
         fill_padded(padded, x[-own.length :], layer.shape, rows, weights, layer.silu)
         if layer.replicate:
             replicate_edges(padded, count, own.begin <= first, layer.shape, rows)
         if count and not last:
-            cache[:, : rows.padded].copy_(padded[own.length :])
+            native.merge(padded[own.length :], None, None, cache[:, : rows.padded])
         return padded
 
     def _rows(self, value: int, frames: Span, rows: Span, strip: StripRows) -> torch.Tensor:

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import torch
 
 from ..families.program import Layer, Program
-from ..stream import LayerKind
+from ..stream import AxisRule, LayerKind
 
 
 @dataclass(frozen=True)
 class Packed:
     """One layer's weights.
 
-    `weight` is [O, I, kh, kw], or [O, I, kt, kh, kw] where time is convolved; [3C, C] for
-    attention with `proj` [C, C]. `gamma` [I] is float32 and holds the norm's factor sqrt(I) apart,
-    as `scale`.
+    `weight` is [O, I, kh, kw], or [O, I, kt, kh, kw] where time is convolved; an upsampling one has
+    the phases' weights one after the other in O. [3C, C] for attention with `proj` [C, C]. `gamma`
+    and `beta` [I] of the norm are float32, and so is the bias of a convolution.
     """
 
     weight: torch.Tensor
@@ -25,10 +25,6 @@ class Packed:
     beta: torch.Tensor | None
     proj: torch.Tensor | None
     proj_bias: torch.Tensor | None
-
-    @property
-    def scale(self) -> float:
-        return float(self.gamma.numel()) ** 0.5
 
 
 def pack(program: Program, device: torch.device, dtype: torch.dtype) -> tuple[Packed | None, ...]:
@@ -40,8 +36,15 @@ def pack(program: Program, device: torch.device, dtype: torch.dtype) -> tuple[Pa
 
 def packed_bytes(program: Program, dtype: torch.dtype) -> int:
     """What `pack` allocates, norms and biases left out."""
-    count = sum(_used(layer).numel() for layer in program.layers if layer.conv is not None)
+    count = sum(_count(layer) for layer in program.layers if layer.conv is not None)
     return count * dtype.itemsize
+
+
+def _count(layer: Layer) -> int:
+    shape, count = layer.shape, _used(layer).numel()
+    for rule in (shape.rows, shape.columns):
+        count = count // rule.kernel * rule.taps * rule.up
+    return count
 
 
 def _used(layer: Layer) -> torch.Tensor:
@@ -57,8 +60,26 @@ def _used(layer: Layer) -> torch.Tensor:
     return weight
 
 
+def _phased(weight: torch.Tensor, rule: AxisRule, axis: int) -> torch.Tensor:
+    """Kernels of 3 behind an upsampling as two kernels of 2, one after the other in axis 0.
+
+    An even output sees the input before it once and its own twice, an odd one its own twice and the
+    next one once; what sees the same input is added up.
+    """
+    if rule.up == 1:
+        return weight
+    first, own, last = weight.float().unbind(axis)
+    even = torch.stack((first, own + last), axis)
+    odd = torch.stack((first + own, last), axis)
+    return torch.cat((even, odd))
+
+
 def _pack(layer: Layer, device: torch.device, dtype: torch.dtype) -> Packed:
-    weight = _used(layer).to(device=device, dtype=dtype)
+    weight = _used(layer).to(device=device)
+    if layer.shape.kind == LayerKind.CONV:
+        # Columns first: the phases of the rows shall be the outer ones.
+        weight = _phased(_phased(weight, layer.shape.columns, -1), layer.shape.rows, -2)
+    weight = weight.to(dtype=dtype)
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     weight = weight.contiguous(memory_format=formats.get(weight.dim(), torch.contiguous_format))
 
@@ -68,9 +89,10 @@ def _pack(layer: Layer, device: torch.device, dtype: torch.dtype) -> Packed:
             return None
         return value.detach().flatten().to(device=device, dtype=kind)
 
-    bias = vector(layer.conv, "bias", dtype)
+    kind = dtype if layer.shape.attends else torch.float32
+    bias = vector(layer.conv, "bias", kind)
     if layer.more and bias is not None:
-        bias = torch.cat([bias, *(vector(part, "bias", dtype) for part in layer.more)])
+        bias = torch.cat([bias, *(vector(part, "bias", kind) for part in layer.more)])
     proj = None
     if layer.proj is not None:
         proj = layer.proj.weight.detach().flatten(1).to(device=device, dtype=dtype)

@@ -29,7 +29,10 @@ void check_rule(const AxisRule& rule, const std::string& where) {
   require_range("stride", rule.stride, 1, 4, where);
   require_range("before", rule.before, 0, rule.kernel - 1, where);
   require_range("after", rule.after, 0, rule.kernel - 1, where);
-  require_range("up", rule.up, 1, 4, where);
+  require_range("up", rule.up, 1, 2, where);
+  const bool three = rule.kernel == 3 && rule.stride == 1 && rule.before == 1 && rule.after == 1;
+  require(rule.up == 1 || three, "up", text(rule.up),
+          text("1 unless kernel=3, stride=1, before=1, after=1", where));
 }
 
 void check_shuffle(const Shuffle& shuffle, const std::string& where) {
@@ -47,6 +50,10 @@ Size shortcut_size(const StreamLayer& layer, const Size& size) {
 
 }  // namespace
 
+std::int64_t AxisRule::lead(std::int64_t out) const noexcept {
+  return up > 1 ? (out + 1) / 2 - 1 : out * stride - before;
+}
+
 std::int64_t AxisRule::size(std::int64_t n) const noexcept {
   const std::int64_t room = n * up + before + after - kernel;
   return room >= 0 ? room / stride + 1 : 0;
@@ -54,14 +61,13 @@ std::int64_t AxisRule::size(std::int64_t n) const noexcept {
 
 std::int64_t AxisRule::begin(std::int64_t out, std::int64_t n) const noexcept {
   if (out >= size(n)) return n;
-  return std::min(n, std::max<std::int64_t>(0, out * stride - before) / up);
+  return std::clamp<std::int64_t>(lead(out), 0, n);
 }
 
 std::int64_t AxisRule::end(std::int64_t out, std::int64_t n) const noexcept {
   if (out <= 0) return 0;
   if (out >= size(n)) return n;
-  const std::int64_t last = std::max<std::int64_t>(0, (out - 1) * stride - before + kernel);
-  return std::min(n, (last + up - 1) / up);
+  return std::clamp<std::int64_t>(lead(out - 1) + taps(), 0, n);
 }
 
 std::int64_t StreamLayer::cached_frames() const noexcept {

@@ -25,7 +25,11 @@ enum class LayerKind : std::uint8_t {
   kShuffle = 5
 };
 
-/// A convolution along rows or columns: nearest upsampling by `up`, zeros around, kernel.
+/// A convolution along rows or columns: zeros around, kernel, stride.
+///
+/// With `up` of 2 it is nearest upsampling followed by a kernel of 3. An output then sees two
+/// inputs only, so that it is done at the low resolution: outputs of one parity (a phase) are a
+/// convolution of their own with two taps.
 struct AxisRule {
   std::int64_t kernel = 1;
   std::int64_t stride = 1;
@@ -33,6 +37,14 @@ struct AxisRule {
   std::int64_t after = 0;
   std::int64_t up = 1;
 
+  /// Inputs that an output reads.
+  [[nodiscard]] std::int64_t taps() const noexcept { return up > 1 ? 2 : kernel; }
+  /// The first input that output `out` reads; negative among the zeros before.
+  [[nodiscard]] std::int64_t lead(std::int64_t out) const noexcept;
+  /// Inputs that outputs [begin, end) read, zeros included.
+  [[nodiscard]] std::int64_t padded(std::int64_t begin, std::int64_t end) const noexcept {
+    return lead(end - 1) + taps() - lead(begin);
+  }
   /// Outputs of `n` inputs.
   [[nodiscard]] std::int64_t size(std::int64_t n) const noexcept;
   /// The first of `n` inputs that output `out` or a later one reads; n when there is none.

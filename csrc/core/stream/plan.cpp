@@ -26,6 +26,22 @@ struct Problem {
   std::vector<Size> sizes;
 };
 
+/// Heights that cut `rows` into even strips: 2, 3, 4, 5, 6, 8, 10... of them. Strips of one height
+/// give convolutions of one shape, which are worth tuning.
+std::vector<std::int64_t> even_heights(std::int64_t rows) {
+  std::vector<std::int64_t> heights;
+  for (std::int64_t count = 2; count <= rows; count += std::max<std::int64_t>(1, count / 4)) {
+    const std::int64_t height = (rows + count - 1) / count;
+    if (heights.empty() || height < heights.back()) heights.push_back(height);
+  }
+  if (rows > 1 && heights.back() > 1) heights.push_back(1);
+  return heights;
+}
+
+double elements(const Size& size) {
+  return static_cast<double>(size[0] * size[1]) * static_cast<double>(size[2] * size[3]);
+}
+
 /// Layers [first, last) for each strip height (only whole unless `strips`) and chunk.
 std::vector<Option> options(const Problem& problem, std::int64_t first, std::int64_t last,
                             bool strips) {
@@ -37,7 +53,9 @@ std::vector<Option> options(const Problem& problem, std::int64_t first, std::int
       std::any_of(problem.layers.begin() + first, problem.layers.begin() + last,
                   [](const StreamLayer& layer) { return layer.kind == LayerKind::kClipAttention; });
   const std::int64_t unit = std::max<std::int64_t>(1, made[1] / read[1]);
-  for (std::int64_t rows = unit; strips && rows < made[1]; rows *= 2) heights.push_back(rows);
+  if (strips) {
+    for (const std::int64_t count : even_heights(read[1])) heights.push_back(count * unit);
+  }
   std::vector<Option> found;
   for (const std::int64_t rows : heights) {
     for (const std::int64_t chunk : {0, 16, 8, 4, 3, 2, 1}) {
@@ -113,16 +131,19 @@ double segment_seconds(const Schedule& schedule, const Speed& speed) {
   for (std::size_t at = 0; at < schedule.layers().size(); ++at) {
     const StreamLayer& layer = schedule.layers()[at];
     const auto& [t, h, w, c] = schedule.made(at);
-    const auto rows = static_cast<double>(h);
-    const auto calls = static_cast<double>(schedule.calls()[at]);
-    const double macs = layer_macs(layer, schedule.tokens(at)) * static_cast<double>(t * w) *
-                        static_cast<double>(c);
-    total += macs * (rows + speed.lost_rows * calls) / speed.macs;
-    // Read, written padded, read by the convolution, its result written and read.
-    const double elements =
-        static_cast<double>(t * w) * static_cast<double>(std::max(c, layer.in_channels)) * rows;
-    total += 5.0 * elements * static_cast<double>(schedule.elem_bytes()) / speed.bytes;
-    total += calls * static_cast<double>(schedule.chunk_count()) * speed.call;
+    const auto strips = static_cast<double>(schedule.calls()[at]);
+    const auto chunks = static_cast<double>(schedule.chunk_count());
+    const double made = elements(schedule.made(at));
+    total += layer_macs(layer, schedule.tokens(at)) * made / speed.macs;
+    // What is made is written, read and written again with its bias.
+    double moved = made * (layer.residual < 0 ? 3 : 4);
+    const auto& [cached, rows, columns, channels] = schedule.caches()[at];
+    if (layer.padded) moved += 2 * strips * elements({t, rows, columns, channels});
+    // Kept rows and cached frames are copied to their buffer and back.
+    moved += 4 * strips * elements(schedule.lines()[at]);
+    moved += 4 * strips * chunks * elements(schedule.caches()[at]);
+    total += moved * static_cast<double>(schedule.elem_bytes()) / speed.bytes;
+    total += strips * chunks * speed.call;
   }
   return total;
 }

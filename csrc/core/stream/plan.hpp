@@ -9,13 +9,13 @@
 
 namespace truetile {
 
-/// A rough machine: multiply-adds and bytes a second, seconds a layer call, lost rows a call. A
-/// convolution of n rows takes as long as n + lost_rows at the full rate.
+/// A rough machine: multiply-adds and bytes a second, seconds lost in a layer call. The defaults
+/// are an H200's on half precision; other machines are slower in about the same proportions, and
+/// plans are only compared with each other.
 struct Speed {
-  double macs = 2e14;
-  double bytes = 2e12;
-  double call = 3e-5;
-  double lost_rows = 3.75;
+  double macs = 3e14;
+  double bytes = 3e12;
+  double call = 4e-5;
 };
 
 /// Segments in order with whole values (stores) between them. Low resolutions run whole, because
@@ -32,7 +32,7 @@ struct StreamPlan {
 /// A whole value between two segments.
 [[nodiscard]] std::int64_t store_bytes(const Size& size, std::int64_t elem_bytes);
 
-/// Predicted time of a segment: tensor work, its loss in short strips, traffic and launches.
+/// Predicted time of a segment: tensor work, traffic and launches.
 [[nodiscard]] double segment_seconds(const Schedule& schedule, const Speed& speed);
 
 /// Where a program may be cut into a whole part and a streamed one: layers [0, c) run whole where a

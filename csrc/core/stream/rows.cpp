@@ -122,14 +122,11 @@ LayerRows RowPlan::layer_rows(std::size_t at, Span out) const {
     rows.read = layers_[at].shuffle.rows(out);
     return rows;
   }
-  const std::int64_t low = out.begin * rule.stride - rule.before;
-  const std::int64_t high = (out.end - 1) * rule.stride - rule.before + rule.kernel;
-  const Span real = {std::max<std::int64_t>(0, low), std::min(height * rule.up, high)};
-  rows.read = {real.begin / rule.up, (real.end + rule.up - 1) / rule.up};
-  rows.skip = real.begin - rows.read.begin * rule.up;
-  rows.top = real.begin - low;
-  rows.bottom = high - real.end;
-  rows.padded = high - low;
+  const std::int64_t low = rule.lead(out.begin);
+  rows.padded = rule.padded(out.begin, out.end);
+  rows.read = {std::max<std::int64_t>(0, low), std::min(height, low + rows.padded)};
+  rows.top = rows.read.begin - low;
+  rows.bottom = low + rows.padded - rows.read.end;
   return rows;
 }
 

@@ -12,7 +12,6 @@ namespace truetile {
 struct LayerRows {
   Span out;                 ///< rows it makes
   Span read;                ///< rows of its source that it reads
-  std::int64_t skip = 0;    ///< upsampled rows of `read` before the first one needed
   std::int64_t top = 0;     ///< rows of zeros above
   std::int64_t bottom = 0;  ///< and below
   std::int64_t padded = 0;  ///< total height of the padded input

@@ -9,6 +9,8 @@ namespace {
 
 constexpr std::int64_t kScores = std::int64_t{1} << 24;  // elements of a block of attention scores
 constexpr std::int64_t kFp32Bytes = 4;
+// Convolutions take a scratch of their own: none to 16 MiB for results of more, as measured.
+constexpr std::int64_t kConvolutionScratch = std::int64_t{1} << 24;
 
 std::int64_t checked_bytes(std::int64_t elem_bytes) {
   require_range("elem_bytes", elem_bytes, 1, 8);
@@ -31,7 +33,7 @@ double layer_macs(const StreamLayer& layer, std::int64_t tokens) noexcept {
   if (layer.attends()) return static_cast<double>(4 * layer.in_channels + 2 * tokens);
   if (layer.kind == LayerKind::kShuffle) return 0;
   const std::int64_t taps = layer.kind == LayerKind::kConv ? layer.kernel_t : 3;
-  return static_cast<double>(taps * layer.rows.kernel * layer.columns.kernel * layer.in_channels);
+  return static_cast<double>(taps * layer.rows.taps() * layer.columns.taps() * layer.in_channels);
 }
 
 Schedule::Schedule(const Layers& layers, const Size& clip, const Segment& segment,
@@ -94,7 +96,7 @@ std::int64_t Schedule::tokens(std::size_t at) const {
 Size Schedule::padded(std::size_t at) const {
   const StreamLayer& layer = layers()[at];
   const std::int64_t own = frames_.convolved[at];
-  const std::int64_t columns = (made(at)[2] - 1) * layer.columns.stride + layer.columns.kernel;
+  const std::int64_t columns = layer.columns.padded(0, made(at)[2]);
   return {own > 0 ? own + layer.cached_frames() : 0, rows_.padded[at], columns, layer.in_channels};
 }
 
@@ -140,12 +142,16 @@ std::int64_t Schedule::call(std::size_t at) const {
   std::int64_t frames = frames_.convolved[at];
   if (layer.kind == LayerKind::kTimeUp) frames *= 2;
   if (layer.kind == LayerKind::kTimeDown) frames /= 2;
-  const Size result = {frames, rows_.out[at], size[2], size[3]};
+  // Phases are made side by side in the channels, one row and column of each too many.
+  const std::int64_t phases = layer.rows.up * layer.columns.up;
+  const Size result = {frames, layer.rows.up > 1 ? rows_.padded[at] - 1 : rows_.out[at],
+                       layer.columns.up > 1 ? padded(at)[2] - 1 : size[2], size[3] * phases};
   // Unpadded convolutions may copy what they read; a shuffle what it makes for the host.
   const std::int64_t columns = sizes_[static_cast<std::size_t>(layer.source)][2];
   const Size read = {frames_.read[at], rows_.read[at], columns, layer.in_channels};
   const Size made_rows = {frames_.out[at], rows_.out[at], size[2], size[3]};
-  std::int64_t total = blocks(result) + (layer.padded ? 0 : blocks(read));
+  const std::int64_t scratch = std::min(kConvolutionScratch, blocks(result));
+  std::int64_t total = blocks(result) + scratch + (layer.padded ? 0 : blocks(read));
   if (layer.kind == LayerKind::kShuffle) total = at + 1 < layers().size() ? 0 : blocks(made_rows);
   if (layer.averages()) total += blocks(made_rows);
   if (layer.source == 0) total += fetched(read);

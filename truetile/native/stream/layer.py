@@ -36,13 +36,31 @@ class LayerKind(enum.IntEnum):
 
 @dataclass(frozen=True)
 class AxisRule:
-    """A convolution along rows or columns: nearest upsampling by `up`, zeros around, kernel."""
+    """A convolution along rows or columns: zeros around, kernel, stride.
+
+    With `up` of 2 it is nearest upsampling followed by a kernel of 3. An output then sees two
+    inputs only, so that it is done at the low resolution: outputs of one parity (a phase) are a
+    convolution of their own with two taps.
+    """
 
     kernel: int = 1
     stride: int = 1
     before: int = 0
     after: int = 0
     up: int = 1
+
+    @property
+    def taps(self) -> int:
+        """Inputs that an output reads."""
+        return 2 if self.up > 1 else self.kernel
+
+    def lead(self, out: int) -> int:
+        """The first input that output `out` reads; negative among the zeros before."""
+        return (out + 1) // 2 - 1 if self.up > 1 else out * self.stride - self.before
+
+    def padded(self, begin: int, end: int) -> int:
+        """Inputs that outputs [begin, end) read, zeros included."""
+        return self.lead(end - 1) + self.taps - self.lead(begin)
 
     def size(self, n: int) -> int:
         """Outputs of `n` inputs."""
@@ -53,7 +71,7 @@ class AxisRule:
         """The first of `n` inputs that output `out` or a later one reads; n when there is none."""
         if out >= self.size(n):
             return n
-        return min(n, max(0, out * self.stride - self.before) // self.up)
+        return min(n, max(0, self.lead(out)))
 
     def end(self, out: int, n: int) -> int:
         """How many of `n` inputs outputs [0, out) need; all of them for the last output."""
@@ -61,8 +79,7 @@ class AxisRule:
             return 0
         if out >= self.size(n):
             return n
-        last = max(0, (out - 1) * self.stride - self.before + self.kernel)
-        return min(n, -(-last // self.up))
+        return min(n, max(0, self.lead(out - 1) + self.taps))
 
 
 @dataclass(frozen=True)
@@ -195,4 +212,7 @@ def _check_rule(rule: AxisRule, index: int) -> None:
     require_range("stride", rule.stride, 1, 4, where)
     require_range("before", rule.before, 0, rule.kernel - 1, where)
     require_range("after", rule.after, 0, rule.kernel - 1, where)
-    require_range("up", rule.up, 1, 4, where)
+    require_range("up", rule.up, 1, 2, where)
+    three = (rule.kernel, rule.stride, rule.before, rule.after) == (3, 1, 1, 1)
+    allowed = f"1 unless kernel=3, stride=1, before=1, after=1{where}"
+    require(rule.up == 1 or three, "up", rule.up, allowed)

@@ -21,15 +21,15 @@ _CHUNKS = (0, 16, 8, 4, 3, 2, 1)
 
 @dataclass(frozen=True)
 class Speed:
-    """A rough machine: multiply-adds and bytes a second, seconds a layer call, lost rows a call.
+    """A rough machine: multiply-adds and bytes a second, seconds lost in a layer call.
 
-    A convolution of `rows` rows takes as long as `rows + lost_rows` at the full rate.
+    The defaults are an H200's on half precision; other machines are slower in about the same
+    proportions, and plans are only compared with each other.
     """
 
-    macs: float = 2e14
-    bytes: float = 2e12
-    call: float = 3e-5
-    lost_rows: float = 3.75
+    macs: float = 3e14
+    bytes: float = 3e12
+    call: float = 4e-5
 
 
 @dataclass(frozen=True)
@@ -57,17 +57,22 @@ def store_bytes(size: Size, elem_bytes: int) -> int:
 
 
 def segment_seconds(schedule: Schedule, speed: Speed) -> float:
-    """Predicted time of a segment: tensor work, its loss in short strips, traffic and launches."""
+    """Predicted time of a segment: tensor work, traffic and launches."""
     total = 0.0
     for at, layer in enumerate(schedule.layers):
-        t, h, w, c = schedule.made(at)
-        calls = schedule.calls[at]
-        macs = float(layer_macs(layer, schedule.tokens(at))) * float(t * w) * float(c)
-        total += macs * (h + speed.lost_rows * calls) / speed.macs
-        # Read, written padded, read by the convolution, its result written and read.
-        elements = float(t * w) * float(max(c, layer.in_channels)) * h
-        total += 5.0 * elements * schedule.elem_bytes / speed.bytes
-        total += float(calls) * schedule.chunk_count * speed.call
+        t = schedule.made(at)[0]
+        strips, chunks = float(schedule.calls[at]), float(schedule.chunk_count)
+        made = _elements(schedule.made(at))
+        total += float(layer_macs(layer, schedule.tokens(at))) * made / speed.macs
+        # What is made is written, read and written again with its bias.
+        moved = made * (3 if layer.residual < 0 else 4)
+        if layer.padded:
+            moved += 2 * strips * _elements((t, *schedule.caches[at][1:]))
+        # Kept rows and cached frames are copied to their buffer and back.
+        moved += 4 * strips * _elements(schedule.lines[at])
+        moved += 4 * strips * chunks * _elements(schedule.caches[at])
+        total += moved * schedule.elem_bytes / speed.bytes
+        total += strips * chunks * speed.call
     return total
 
 
@@ -182,9 +187,7 @@ def _options(layers, clip, span, elem_bytes, speed, strips) -> list[tuple[Segmen
     heights = [0]
     if strips:
         unit = max(1, made[1] // read[1])
-        while unit < made[1]:
-            heights.append(unit)
-            unit *= 2
+        heights += [rows * unit for rows in _even_heights(read[1])]
     for rows in heights:
         for chunk in _CHUNKS:
             if chunk and (clip_wide or chunk >= read[0]):
@@ -193,6 +196,27 @@ def _options(layers, clip, span, elem_bytes, speed, strips) -> list[tuple[Segmen
             schedule = Schedule(layers, clip, segment, elem_bytes)
             found.append((segment, schedule.peak_bytes, segment_seconds(schedule, speed)))
     return found
+
+
+def _even_heights(rows: int) -> list[int]:
+    """Heights that cut `rows` into even strips: 2, 3, 4, 5, 6, 8, 10... of them.
+
+    Strips of one height give convolutions of one shape, which are worth tuning.
+    """
+    heights: list[int] = []
+    count = 2
+    while count <= rows:
+        height = -(-rows // count)
+        if not heights or height < heights[-1]:
+            heights.append(height)
+        count += max(1, count // 4)
+    if rows > 1 and heights[-1] > 1:
+        heights.append(1)
+    return heights
+
+
+def _elements(size: Size) -> float:
+    return float(size[0] * size[1]) * float(size[2] * size[3])
 
 
 def choose_plan(

@@ -20,13 +20,12 @@ from .shuffle import Shuffle
 class LayerRows:
     """One layer in one strip.
 
-    `out` of its own rows; `read` of its source's. `skip` of the upsampled read rows lie before the
-    first one needed; `top` and `bottom` rows of zeros stand around; `padded` is their total height.
+    `out` of its own rows; `read` of its source's. `top` and `bottom` rows of zeros stand around;
+    `padded` is their total height.
     """
 
     out: Span
     read: Span
-    skip: int
     top: int
     bottom: int
     padded: int
@@ -134,21 +133,12 @@ class RowPlan:
         rule = layer.rows
         if out.length == 0:
             at = layer.vertical.begin(out.begin, n)
-            return LayerRows(out, Span(at, at), 0, 0, 0, 0)
+            return LayerRows(out, Span(at, at), 0, 0, 0)
         if layer.kind == LayerKind.SHUFFLE:
-            return LayerRows(out, layer.shuffle.rows(out), 0, 0, 0, 0)
-        low = out.begin * rule.stride - rule.before
-        high = (out.end - 1) * rule.stride - rule.before + rule.kernel
-        inside = Span(max(0, low), min(n * rule.up, high))
-        read = Span(inside.begin // rule.up, -(-inside.end // rule.up))
-        return LayerRows(
-            out,
-            read,
-            skip=inside.begin - read.begin * rule.up,
-            top=inside.begin - low,
-            bottom=high - inside.end,
-            padded=high - low,
-        )
+            return LayerRows(out, layer.shuffle.rows(out), 0, 0, 0)
+        low, padded = rule.lead(out.begin), rule.padded(out.begin, out.end)
+        read = Span(max(0, low), min(n, low + padded))
+        return LayerRows(out, read, read.begin - low, low + padded - read.end, padded)
 
 
 def _begin(rule: AxisRule | Shuffle, out: int, n: int) -> int:

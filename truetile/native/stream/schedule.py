@@ -28,6 +28,8 @@ from .rows import RowPlan, StripRows, row_limits
 BLOCK = 512  # torch's CUDA allocator hands out multiples of so many bytes
 _FP32_BYTES = 4
 _SCORES = 1 << 24  # elements of one block of attention scores
+# Convolutions take a scratch of their own: none to 16 MiB for results of more, as measured.
+_CONVOLUTION_SCRATCH = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def layer_macs(layer: StreamLayer, tokens: int) -> int:
     if layer.kind == LayerKind.SHUFFLE:
         return 0
     taps = layer.kernel_t if layer.kind == LayerKind.CONV else 3
-    return taps * layer.rows.kernel * layer.columns.kernel * layer.in_channels
+    return taps * layer.rows.taps * layer.columns.taps * layer.in_channels
 
 
 class Schedule:
@@ -150,8 +152,7 @@ class Schedule:
     def _padded(self, at: int) -> Size:
         """The largest padded input of layer `first + at`: cached frames, then those of a chunk."""
         layer, count = self.layers[at], self._frames.convolved[at]
-        rule = layer.columns
-        columns = (self.made(at)[2] - 1) * rule.stride + rule.kernel
+        columns = layer.columns.padded(0, self.made(at)[2])
         count += layer.cached_frames if count else 0
         return count, self._rows.padded[at], columns, layer.in_channels
 
@@ -192,7 +193,13 @@ class Schedule:
             return round_up(total, BLOCK)
         frames = self._frames.convolved[at]
         convolved = {LayerKind.TIME_UP: 2 * frames, LayerKind.TIME_DOWN: frames // 2}
-        result = (convolved.get(layer.kind, frames), self._rows.out[at], w, c)
+        # Phases are made side by side in the channels, one row and column of each too many.
+        result = (
+            convolved.get(layer.kind, frames),
+            self._rows.padded[at] - 1 if layer.rows.up > 1 else self._rows.out[at],
+            self._padded(at)[2] - 1 if layer.columns.up > 1 else w,
+            c * layer.rows.up * layer.columns.up,
+        )
         # Unpadded convolutions may copy what they read.
         columns = self.sizes[layer.source][2]
         read = (self._frames.read[at], self._rows.read[at], columns, layer.in_channels)
@@ -201,7 +208,8 @@ class Schedule:
             # It copies nothing but what it makes for the host.
             total = 0 if at + 1 < len(self.layers) else self._blocks(made)
         else:
-            total = self._blocks(result) + (0 if layer.padded else self._blocks(read))
+            scratch = min(_CONVOLUTION_SCRATCH, self._blocks(result))
+            total = self._blocks(result) + scratch + (0 if layer.padded else self._blocks(read))
         if layer.averages:
             total += self._blocks(made)
         if layer.source == 0:

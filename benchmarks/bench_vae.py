@@ -1,0 +1,202 @@
+"""The exact engine beside ComfyUI's untiled and tiled VAE paths: same weights, one run.
+
+    python benchmarks/bench_vae.py --comfyui DIR --out RESULTS [--only wan21,sdxl] [--small]
+
+For each case: ComfyUI's untiled call, its tiled call at the nodes' default settings, TrueTile's
+exact engine without a budget, and under a budget of the tiled call's peak. `cold` is the first call
+of a kind, `warm` the median of the timed ones after it. The result is on the CPU as ComfyUI returns
+it. Peaks are torch's own (allocated and reserved), weights included. Errors are against the same
+module in float32 without TF32, on the finished signal; `border` compares the rows next to strip
+borders with all others. Writes RESULTS.json and RESULTS.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import re
+import statistics
+import time
+from pathlib import Path
+
+import comfy_env
+import torch
+from bench_tiled import core_tiled, inputs
+
+CASES = [
+    # family, operation, height, width, frames, timed runs
+    ("wan21", "decode", 480, 832, 81, 3),
+    ("wan21", "decode", 720, 1280, 81, 2),
+    ("wan21", "encode", 480, 832, 81, 3),
+    ("wan21", "decode", 2048, 2048, 1, 5),
+    ("sdxl", "decode", 2048, 2048, 0, 5),
+    ("sdxl", "encode", 2048, 2048, 0, 5),
+    ("sdxl", "decode", 4096, 4096, 0, 3),
+    ("wan22", "decode", 704, 1280, 81, 2),
+    ("hunyuan", "decode", 480, 832, 81, 2),
+]
+SMALL = [(family, op, 96, 160, min(frames, 9), 1) for family, op, _, _, frames, _ in CASES]
+
+
+def name_of(case: tuple) -> str:
+    family, operation, height, width, frames, _ = case
+    return f"{family} {operation} {width}x{height}" + (f"x{frames}" if frames else "")
+
+
+def measure(call, runs: int) -> tuple[torch.Tensor, dict]:
+    """The last result of `call`, and its times and peaks."""
+    cuda = torch.cuda.is_available()
+    seconds, peaks, result = [], [], None
+    for _ in range(runs + 1):
+        result = None
+        gc.collect()
+        if cuda:
+            torch.cuda.synchronize()
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+        began = time.perf_counter()
+        result = call()
+        if cuda:
+            torch.cuda.synchronize()
+            peaks.append((torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()))
+        seconds.append(time.perf_counter() - began)
+    figures = {"cold": seconds[0], "warm": statistics.median(seconds[1:]), "all": seconds}
+    if cuda:
+        figures |= {"allocated": peaks[-1][0], "reserved": peaks[-1][1], "all_peaks": peaks}
+    return result, figures
+
+
+def reference(vae, family: str, operation: str, data: torch.Tensor, small: bool) -> torch.Tensor:
+    """The same weights' result in float32."""
+    tf32 = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    try:
+        full = comfy_env.make_vae(family, torch.float32, width=16 if small else None)
+        full.first_stage_model.load_state_dict(vae.first_stage_model.state_dict())
+        return (full.decode if operation == "decode" else full.encode)(data)
+    finally:
+        torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tf32
+
+
+def errors(result: torch.Tensor, exact: torch.Tensor, strip: int = 0) -> dict:
+    """Mean, 99.9th percentile and maximum, and the mean near strip borders over that elsewhere."""
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    total, most, samples, rows = 0.0, 0.0, [], 0
+    flat = result.reshape(-1, *exact.shape[-3:])
+    want = exact.reshape(-1, *exact.shape[-3:])
+    for one, other in zip(flat, want, strict=True):
+        error = (one.to(device).float() - other.to(device).float()).abs()
+        total += float(error.double().mean())
+        most = max(most, float(error.max()))
+        samples.append(error.flatten()[:: max(1, flat.numel() // 4_000_000)])
+        rows = rows + error.double().mean((1, 2))
+    found = {
+        "mean": total / len(flat),
+        "p999": float(torch.quantile(torch.cat(samples)[:16_000_000].double(), 0.999)),
+        "max": most,
+    }
+    if strip and strip < len(rows):
+        near = torch.zeros(len(rows), dtype=torch.bool, device=device)
+        for border in range(strip, len(rows), strip):
+            near[max(0, border - 2) : border + 2] = True
+        found["border"] = float(rows[near].mean() / rows[~near].mean())
+    return found
+
+
+def run_case(truetile, vae, case: tuple, small: bool) -> dict:
+    family, operation, height, width, frames, runs = case
+    data = inputs(vae, operation, height, width, frames)
+    stock = vae.decode if operation == "decode" else vae.encode
+    clip = data.unsqueeze(0) if operation == "encode" and frames else data
+    row = {"case": name_of(case)}
+    untiled, row["untiled"] = measure(lambda: stock(data), runs)
+    tiled, row["tiled"] = measure(lambda: core_tiled(vae, operation, data), max(1, runs // 2))
+    want = reference(vae, family, operation, data, small)
+    row["untiled"]["error"] = errors(untiled, want)
+    row["tiled"]["error"] = errors(tiled, want)
+    del tiled, untiled
+    for name, budget in (("exact", None), ("exact_tight", row["tiled"].get("allocated"))):
+        reports = []
+
+        def ours(budget=budget, reports=reports):
+            result, report = getattr(truetile, operation)(vae, clip, mode="exact", budget=budget)
+            reports.append(report)
+            return result
+
+        try:
+            result, row[name] = measure(ours, runs)
+        except Exception as error:  # a row of the table says why there is none
+            row[name] = {"failed": f"{type(error).__name__}: {error}"[:400]}
+            continue
+        report = reports[-1].to_dict()
+        rows = re.search(r"strips of (\d+) rows", report["plan"])
+        strip = int(rows[1]) if rows else 0
+        row[name] |= {"error": errors(result, want, strip), "report": report}
+    return row
+
+
+def table(rows: list[dict]) -> str:
+    """Markdown: time and peak of each way, ratios against untiled."""
+
+    def gib(one: dict) -> str:
+        return f"{one['allocated'] / 2**30:.2f}" if "allocated" in one else "-"
+
+    lines = [
+        "| work | untiled | tiled | exact | against untiled | within the tiled peak "
+        "| mean error untiled / exact |",
+        "|---" * 7 + "|",
+    ]
+    for row in rows:
+        untiled, tiled, exact, tight = (
+            row[name] for name in ("untiled", "tiled", "exact", "exact_tight")
+        )
+        cells = [row["case"]]
+        cells += [f"{one['warm']:.3f} s, {gib(one)} GiB" for one in (untiled, tiled)]
+        if "failed" in exact:
+            cells += [exact["failed"], "", "", ""]
+        else:
+            ratio = f"{exact['warm'] / untiled['warm']:.2f} x"
+            if "allocated" in exact:
+                ratio += f", {exact['allocated'] / untiled['allocated']:.2f} x"
+            cells += [f"{exact['warm']:.3f} s, {gib(exact)} GiB", ratio]
+            cells.append(tight.get("failed") or f"{tight['warm']:.3f} s, {gib(tight)} GiB")
+            cells.append(f"{untiled['error']['mean']:.5f} / {exact['error']['mean']:.5f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+@torch.inference_mode()
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--comfyui", type=Path, required=True, help="a ComfyUI checkout")
+    parser.add_argument("--out", type=Path, help="RESULTS: .json and .md are put behind it")
+    parser.add_argument("--only", default="", help="families or names of cases, comma separated")
+    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the script")
+    args = parser.parse_args()
+    comfy_env.start(args.comfyui)
+    truetile = comfy_env.pack()
+    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    only, rows, vaes = [one for one in args.only.split(",") if one], [], {}
+    for case in SMALL if args.small else CASES:
+        if only and case[0] not in only and name_of(case) not in only:
+            continue
+        if case[0] not in vaes:
+            vaes = {case[0]: comfy_env.make_vae(case[0], dtype, width=16 if args.small else None)}
+        rows.append(run_case(truetile, vaes[case[0]], case, args.small))
+        print(table(rows[-1:]).splitlines()[-1], flush=True)
+        record = {
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+            "torch": torch.__version__,
+            "cudnn": torch.backends.cudnn.version(),
+            "native": truetile.native.status(),
+            "rows": rows,
+        }
+        if args.out:
+            args.out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+            args.out.with_suffix(".md").write_text(table(rows) + "\n")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,73 @@
+"""Has cuDNN choose its algorithms for the convolutions of a segment before the segment runs.
+
+Timing costs about 30 ms a shape for ten algorithms and half a second for all of them; measured on
+an H200, ten are worth 0 to 30 % against cuDNN's own guess. The guess and the ten are poor where the
+channels are no multiple of 64: all of them are worth 95 % at 96 channels. What was chosen once is
+kept by torch for the process.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+
+from ..families.program import Layer
+from ..stream import LayerFrames, Schedule, StripRows
+from .exact_layers import convolve
+from .exact_weights import Packed
+
+# Calls of one shape in a run from which timing pays, and from which timing everything does.
+_SOME, _MANY = 20, 100
+_TIMED = 10
+
+
+def tune(
+    layers: tuple[Layer, ...],
+    weights: tuple[Packed, ...],
+    schedule: Schedule,
+    strips: Iterable[StripRows],
+    chunks: Iterable[tuple[LayerFrames, ...]],
+    dtype: torch.dtype,
+    device: torch.device,
+) -> None:
+    """Times the shapes that come often; to be called before anything else is allocated.
+
+    What cuDNN tries needs memory that no plan counts. Does nothing on other devices than CUDA.
+    """
+    if device.type != "cuda":
+        return
+    calls: Counter = Counter()
+    users: dict = {}
+    for at, layer in enumerate(layers):
+        if not layer.shape.padded:
+            continue
+        rows = Counter(strip.layers[at].padded for strip in strips)
+        frames = Counter(chunk[at].convolved(layer.shape.kind).length for chunk in chunks)
+        _, _, columns, channels = schedule.caches[at]
+        for height, in_strips in rows.items():
+            for length, in_chunks in frames.items():
+                if height and length:
+                    size = (length + layer.shape.cached_frames, height, columns, channels)
+                    key = size, weights[at].weight.shape, layer.shape.rows.stride
+                    calls[key] += in_strips * in_chunks
+                    users[key] = at
+    for key, at in users.items():
+        if calls[key] >= _SOME:
+            with _timing(calls[key], channels=key[0][3]):
+                x = torch.empty(key[0], dtype=dtype, device=device)
+                convolve(x, weights[at], layers[at].shape)
+
+
+@contextmanager
+def _timing(calls: int, channels: int) -> Iterator[None]:
+    cudnn = torch.backends.cudnn
+    before = cudnn.benchmark, cudnn.benchmark_limit
+    everything = calls >= _MANY and channels % 64 != 0
+    cudnn.benchmark, cudnn.benchmark_limit = True, 0 if everything else _TIMED
+    try:
+        yield
+    finally:
+        cudnn.benchmark, cudnn.benchmark_limit = before
