@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import math
 import sys
 
@@ -119,3 +121,56 @@ def check_the_refiner_with_group_norms_is_declined(vae, pack):
         assert "group norms" in str(reason), reason
     else:
         raise AssertionError("it was accepted")
+
+
+@contextlib.contextmanager
+def narrow(*classes: type, **changes):
+    """comfy.sd.VAE knows the real widths only; within it the classes make narrow ones."""
+    originals = [(one, one.__init__) for one in classes]
+    for one, original in originals:
+
+        @functools.wraps(original)
+        def init(self, *args, original=original, **config):
+            original(self, *args, **(config | changes))
+
+        one.__init__ = init
+    try:
+        yield
+    finally:
+        for one, original in originals:
+            one.__init__ = original
+
+
+def served_exactly(vae, pack, family: str) -> None:
+    """Decode, encode and stills of a comfy.sd.VAE: stock results, from the exact engine."""
+    settings = pack.service.Settings()
+    channels = vae.latent_channels
+    for frames in (1, 3):
+        given = torch.randn(1, channels, frames, 4, 6)
+        ours, report = pack.service.decode(vae, given, settings)
+        assert report.exact and report.plan.startswith(family), str(report)
+        equal(ours, vae.decode(given))
+        pixels = torch.rand(4 * frames - 3, 66, 96, 3)
+        ours, report = pack.service.encode(vae, pixels, settings)
+        assert report.exact and report.plan.startswith(family), str(report)
+        equal(ours, vae.encode(pixels))
+
+
+def check_a_wan22_vae_is_served_exactly(vae, pack):
+    import comfy.sd
+    from comfy.ldm.wan.vae2_2 import WanVAE
+
+    config = {"dim": 8, "dec_dim": 12, "num_res_blocks": 1}
+    weights = wan22(z_dim=48).state_dict()
+    with narrow(WanVAE, **config):
+        served_exactly(comfy.sd.VAE(sd=weights), pack, "Wan 2.2 5B")
+
+
+def check_a_hunyuan15_vae_is_served_exactly(vae, pack):
+    import comfy.sd
+    from comfy.ldm.hunyuan_video.vae_refiner import Decoder, Encoder
+
+    config = {"block_out_channels": [32, 32, 64, 64, 64], "num_res_blocks": 1}
+    weights = hunyuan15(z_channels=32, **config).state_dict()
+    with narrow(Encoder, Decoder, **config):
+        served_exactly(comfy.sd.VAE(sd=weights), pack, "HunyuanVideo 1.5 ")
