@@ -6,8 +6,11 @@ command line.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.util
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -38,6 +41,28 @@ WAN = {
     "conv_out_channels": 3,
     "dropout": 0.0,
 }
+WAN22 = {
+    "dim": 160,
+    "dec_dim": 256,
+    "z_dim": 48,
+    "dim_mult": [1, 2, 4, 4],
+    "num_res_blocks": 2,
+    "attn_scales": [],
+    "temperal_downsample": [False, True, True],
+    "dropout": 0.0,
+}
+HUNYUAN15 = {
+    "block_out_channels": [128, 256, 512, 1024, 1024],
+    "in_channels": 3,
+    "out_channels": 3,
+    "num_res_blocks": 2,
+    "ffactor_spatial": 16,
+    "ffactor_temporal": 4,
+    "downsample_match_channel": True,
+    "upsample_match_channel": True,
+    "z_channels": 32,
+}
+NAMES = ("sdxl", "wan21", "wan22", "hunyuan15")
 
 
 def start(comfyui: Path, *, dynamic_vram: bool = False) -> None:
@@ -68,25 +93,71 @@ def pack() -> ModuleType:
 
 
 def make_vae(name: str, dtype: torch.dtype, width: int | None = None):
-    """A `comfy.sd.VAE` of family "sdxl" or "wan21" with torch's default initialisation, seed 0."""
+    """A `comfy.sd.VAE` of a family in NAMES with torch's default initialisation, seed 0.
+
+    `width` replaces the channels of the first level; the others follow.
+    """
     import comfy.sd
+    from comfy.ldm.hunyuan_video.vae_refiner import Decoder, Encoder
+    from comfy.ldm.models.autoencoder import AutoencoderKL
+    from comfy.ldm.wan import vae, vae2_2
 
     torch.manual_seed(0)
+    changes: dict = {}
     if name == "sdxl":
-        from comfy.ldm.models.autoencoder import AutoencoderKL
-
         module = AutoencoderKL(ddconfig=dict(KL), embed_dim=4)
     elif name == "wan21":
-        from comfy.ldm.wan.vae import WanVAE
-
-        module = WanVAE(**(WAN | ({"dim": width} if width else {})))
+        module = vae.WanVAE(**(WAN | ({"dim": width} if width else {})))
+    elif name == "wan22":
+        changes = {"dim": width, "dec_dim": width} if width else {}
+        module = vae2_2.WanVAE(**(WAN22 | changes))
+    elif name == "hunyuan15":
+        changes = {"block_out_channels": [max(32, width)] * 5} if width else {}
+        module = make_hunyuan15(HUNYUAN15 | changes)
     else:
-        raise ValueError(f"name={name}: must be sdxl or wan21")
+        raise ValueError(f"name={name}: must be one of {', '.join(NAMES)}")
+    initialise(module)
+    with narrow((vae2_2.WanVAE, Encoder, Decoder), changes):
+        return comfy.sd.VAE(sd=module.state_dict(), dtype=dtype)
+
+
+def make_hunyuan15(config: dict) -> nn.Module:
+    """As comfy.sd builds it."""
+    from comfy.ldm.models.autoencoder import AutoencodingEngine
+
+    home = "comfy.ldm.hunyuan_video.vae_refiner"
+    return AutoencodingEngine(
+        regularizer_config={"target": "comfy.ldm.models.autoencoder.EmptyRegularizer"},
+        encoder_config={"target": f"{home}.Encoder", "params": config},
+        decoder_config={"target": f"{home}.Decoder", "params": config},
+    )
+
+
+@contextlib.contextmanager
+def narrow(classes: tuple[type, ...], changes: dict) -> Iterator[None]:
+    """Within it `classes` are built with `changes`: comfy.sd knows one width of most families."""
+    originals = [(one, one.__init__) for one in classes]
+    for one, original in originals:
+
+        @functools.wraps(original)
+        def init(self, *args, original=original, **config):
+            original(self, *args, **(config | changes))
+
+        one.__init__ = init
+    try:
+        yield
+    finally:
+        for one, original in originals:
+            one.__init__ = original
+
+
+def initialise(module: nn.Module) -> None:
+    """ComfyUI's layers leave their memory uninitialised: weights always come from a file."""
     kinds = (nn.modules.conv._ConvNd, nn.Linear, nn.GroupNorm, nn.LayerNorm)
     for layer in module.modules():
-        # ComfyUI's layers leave their memory uninitialised: weights always come from a file.
         for kind in kinds:
             if isinstance(layer, kind):
                 kind.reset_parameters(layer)
                 break
-    return comfy.sd.VAE(sd=module.state_dict(), dtype=dtype)
+        if isinstance(gamma := getattr(layer, "gamma", None), nn.Parameter):
+            nn.init.ones_(gamma)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import math
 import sys
 
 import torch
 from helpers import REPOSITORY, equal
 
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "tests" / "python")]
+sys.path[:0] = [str(REPOSITORY / part) for part in (".", "benchmarks", "tests/python")]
 
+import comfy_env  # noqa: E402
 from exact_cases import program_plans, run_exact  # noqa: E402
 
 from truetile.families.program import Declined  # noqa: E402
@@ -42,15 +41,8 @@ def compare(module: torch.nn.Module, operation: str, source: torch.Tensor) -> No
 def wan22(**changes) -> torch.nn.Module:
     from comfy.ldm.wan.vae2_2 import WanVAE
 
-    config = {
-        "dim": 8,
-        "dec_dim": 12,
-        "z_dim": 4,
-        "dim_mult": [1, 2, 4, 4],
-        "num_res_blocks": 1,
-        "temperal_downsample": [False, True, True],
-    }
-    return with_weights(WanVAE(**(config | changes)))
+    config = {"dim": 8, "dec_dim": 12, "z_dim": 4, "num_res_blocks": 1}
+    return with_weights(WanVAE(**(comfy_env.WAN22 | config | changes)))
 
 
 def check_wan22_decodes_as_comfyui(vae, pack):
@@ -77,27 +69,8 @@ def check_a_changed_wan22_is_declined(vae, pack):
 
 
 def hunyuan15(**changes) -> torch.nn.Module:
-    from comfy.ldm.models.autoencoder import AutoencodingEngine
-
-    config = {
-        "block_out_channels": [8, 16, 16, 32, 32],
-        "in_channels": 3,
-        "out_channels": 3,
-        "num_res_blocks": 1,
-        "ffactor_spatial": 16,
-        "ffactor_temporal": 4,
-        "downsample_match_channel": True,
-        "upsample_match_channel": True,
-        "z_channels": 4,
-    } | changes
-    home = "comfy.ldm.hunyuan_video.vae_refiner"
-    regularizer = {"target": "comfy.ldm.models.autoencoder.EmptyRegularizer"}
-    module = AutoencodingEngine(
-        regularizer_config=regularizer,
-        encoder_config={"target": f"{home}.Encoder", "params": config},
-        decoder_config={"target": f"{home}.Decoder", "params": config},
-    )
-    return with_weights(module)
+    config = {"block_out_channels": [8, 16, 16, 32, 32], "num_res_blocks": 1, "z_channels": 4}
+    return with_weights(comfy_env.make_hunyuan15(comfy_env.HUNYUAN15 | config | changes))
 
 
 def check_hunyuan15_decodes_as_comfyui(vae, pack):
@@ -123,24 +96,6 @@ def check_the_refiner_with_group_norms_is_declined(vae, pack):
         raise AssertionError("it was accepted")
 
 
-@contextlib.contextmanager
-def narrow(*classes: type, **changes):
-    """comfy.sd.VAE knows the real widths only; within it the classes make narrow ones."""
-    originals = [(one, one.__init__) for one in classes]
-    for one, original in originals:
-
-        @functools.wraps(original)
-        def init(self, *args, original=original, **config):
-            original(self, *args, **(config | changes))
-
-        one.__init__ = init
-    try:
-        yield
-    finally:
-        for one, original in originals:
-            one.__init__ = original
-
-
 def served_exactly(vae, pack, family: str) -> None:
     """Decode, encode and stills of a comfy.sd.VAE: stock results, from the exact engine."""
     settings = pack.service.Settings()
@@ -162,7 +117,7 @@ def check_a_wan22_vae_is_served_exactly(vae, pack):
 
     config = {"dim": 8, "dec_dim": 12, "num_res_blocks": 1}
     weights = wan22(z_dim=48).state_dict()
-    with narrow(WanVAE, **config):
+    with comfy_env.narrow((WanVAE,), config):
         served_exactly(comfy.sd.VAE(sd=weights), pack, "Wan 2.2 5B")
 
 
@@ -172,5 +127,5 @@ def check_a_hunyuan15_vae_is_served_exactly(vae, pack):
 
     config = {"block_out_channels": [32, 32, 64, 64, 64], "num_res_blocks": 1}
     weights = hunyuan15(z_channels=32, **config).state_dict()
-    with narrow(Encoder, Decoder, **config):
+    with comfy_env.narrow((Encoder, Decoder), config):
         served_exactly(comfy.sd.VAE(sd=weights), pack, "HunyuanVideo 1.5 ")

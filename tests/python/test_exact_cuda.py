@@ -1,0 +1,86 @@
+"""The exact engine on CUDA equals diffusers' modules there."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from exact_cases import difference, program_plans, run_exact
+
+diffusers = pytest.importorskip("diffusers")
+pytestmark = pytest.mark.cuda
+
+WAN22 = {
+    "decoder_base_dim": 48,
+    "latents_mean": [0.0] * 4,
+    "latents_std": [1.0] * 4,
+    "is_residual": True,
+    "in_channels": 12,
+    "out_channels": 12,
+    "patch_size": 2,
+    "scale_factor_spatial": 16,
+}
+HUNYUAN15 = {"latent_channels": 4, "block_out_channels": (32, 32, 64, 64, 64)}
+
+
+@pytest.fixture(params=["wan21", "wan22", "hunyuan15"])
+def vae(request):
+    torch.manual_seed(0)
+    if request.param == "hunyuan15":
+        module = diffusers.AutoencoderKLHunyuanVideo15(**HUNYUAN15)
+    else:
+        changes = WAN22 if request.param == "wan22" else {}
+        module = diffusers.AutoencoderKLWan(base_dim=32, z_dim=4, **changes)
+    return module.eval().requires_grad_(False).cuda()
+
+
+@pytest.fixture(autouse=True)
+def full_float32():
+    """TF32 rounds a factor to 10 bits: no sum of those is within 1e-4."""
+    flags = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
+
+
+def source_for(vae, operation: str, frames: int, rows: int, columns: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(frames)
+    if operation == "decode":
+        return torch.randn(1, 4, frames, rows, columns, generator=generator).cuda()
+    size = (1, 3, 4 * frames - 3, 16 * rows, 16 * columns)
+    return (torch.rand(size, generator=generator) * 2 - 1).cuda()
+
+
+def module_result(vae, operation: str, source: torch.Tensor) -> torch.Tensor:
+    if operation == "decode":
+        return vae.decode(source).sample.clamp(-1, 1).float().cpu()
+    return vae.encode(source).latent_dist.mode().float().cpu()
+
+
+def exact_result(vae, operation: str, source: torch.Tensor, plan) -> torch.Tensor:
+    result = run_exact(vae, operation, source, plan)
+    return result.clamp(-1, 1) if operation == "decode" else result
+
+
+@pytest.mark.parametrize("operation", ["decode", "encode"])
+@pytest.mark.parametrize("size", [(1, 7, 5), (5, 6, 9)])
+def test_float32_equals_the_module(vae, operation: str, size) -> None:
+    source = source_for(vae, operation, *size)
+    reference = module_result(vae, operation, source)
+    for plan in program_plans(vae, operation, source):
+        result = exact_result(vae, operation, source, plan)
+        assert difference(result, reference) <= 1e-4, plan.describe()
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("operation", ["decode", "encode"])
+def test_half_precision_is_no_worse_than_the_module(vae, operation: str, dtype) -> None:
+    source = source_for(vae, operation, 5, 20, 24)
+    reference = module_result(vae, operation, source)
+    vae, source = vae.to(dtype), source.to(dtype)
+    own = (module_result(vae, operation, source) - reference).abs().flatten()
+    plan = program_plans(vae, operation, source)[-1]
+    ours = (exact_result(vae, operation, source, plan) - reference).abs().flatten()
+    assert ours.mean() <= 1.05 * own.mean()
+    # torch.quantile takes no more than 2^24 values.
+    step = 1 + own.numel() // 2**24
+    assert ours[::step].quantile(0.999) <= 1.05 * own[::step].quantile(0.999)
