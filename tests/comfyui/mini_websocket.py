@@ -1,4 +1,4 @@
-"""A websocket client of seventy lines: enough to listen to ComfyUI, nothing to install."""
+"""A small websocket client: enough to listen to ComfyUI, nothing to install."""
 
 from __future__ import annotations
 
@@ -48,6 +48,9 @@ class WebSocket:
             if final:
                 return message.decode() if kind == _TEXT else message
 
+    def send(self, text: str) -> None:
+        self._send(_TEXT, text.encode())
+
     def close(self) -> None:
         self._stream.close()
         self._socket.close()
@@ -70,4 +73,11 @@ class WebSocket:
     def _send(self, opcode: int, payload: bytes) -> None:
         mask = os.urandom(4)
         masked = bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
-        self._socket.sendall(bytes([0x80 | opcode, 0x80 | len(payload)]) + mask + masked)
+        size = len(payload)
+        if size < 126:
+            length = bytes([0x80 | size])
+        elif size < 1 << 16:
+            length = struct.pack(">BH", 0x80 | 126, size)
+        else:
+            length = struct.pack(">BQ", 0x80 | 127, size)
+        self._socket.sendall(bytes([0x80 | opcode]) + length + mask + masked)

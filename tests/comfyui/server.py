@@ -148,6 +148,14 @@ class ComfyServer:
             raise RuntimeError(error_message(entry))
         return entry["outputs"]
 
+    def pretend_models(self, models: dict[str, list[str]]) -> None:
+        """Empty files of these names, by folder of models: ComfyUI lists them as if they were."""
+        for folder, names in models.items():
+            for name in names:
+                path = self.base / "models" / folder / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.touch()
+
     def path_of(self, saved: dict) -> Path:
         """The file behind an entry such as {"filename":, "subfolder":, "type":}."""
         return self.base / saved["type"] / saved["subfolder"] / saved["filename"]

@@ -11,6 +11,8 @@ import folder_paths
 import torch
 from safetensors.torch import save_file
 
+from . import validate_route as validate_route
+
 
 class ProbeFrames:
     """A smooth pattern that moves from frame to frame; the same numbers on every run."""
