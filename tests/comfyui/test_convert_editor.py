@@ -46,6 +46,10 @@ def templates():
 
 @pytest.fixture(scope="module")
 def editor(server, tmp_path_factory):
+    sys.path.insert(0, str(REPOSITORY / "tools"))
+    from workflow_prompts import MODELS
+
+    server.pretend_models(MODELS)  # before the editor comes up: it asks once for what there is
     url = f"http://127.0.0.1:{server.port}"
     with Editor(url, tmp_path_factory.mktemp("chromium")) as running:
         yield running
@@ -75,7 +79,8 @@ def test_templates(server, editor, templates, mode) -> None:
     for name, document in changing[::EVERY]:
         before = editor.prompt_of(document)
         found = errors(server, before["output"])
-        wrong += [f"{name}: {line}" for line in api_differences(server, before["output"], mode)]
+        if found[0] != "missing_node_type":  # such a node has no type in the prompt
+            wrong += [f"{name}: {line}" for line in api_differences(server, before["output"], mode)]
         for version in (document, templates.as_version_1(document)):
             done = truetile.convert(version, **MODES[mode]).document
             after = editor.prompt_of(done)
@@ -112,10 +117,6 @@ def differences(before: dict, after: dict) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
 def test_example_workflows_have_no_red_node(server, editor, path) -> None:
-    sys.path.insert(0, str(REPOSITORY / "tools"))
-    from workflow_prompts import MODELS
-
-    server.pretend_models(MODELS)
     found = editor.prompt_of(json.loads(path.read_text(encoding="utf-8")))
     assert not found["missing"]
     assert server.post("/probe/validate", found["output"])["valid"]

@@ -52,6 +52,7 @@ def check_workflow(data: dict[str, Any], path: Path = ()) -> None:
 def check_prompt(data: dict[str, Any]) -> None:
     """The parts of an API prompt that are read or changed."""
     for name, entry in data.items():
+        _expect(data, name, "an object", ())
         _expect(entry, "class_type", "text", (name,))
         _expect(entry, "inputs", "an object", (name,))
 

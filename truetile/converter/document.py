@@ -81,7 +81,7 @@ def _format(data: Any) -> str:
     if "nodes" in data:
         version = data.get("version")
         return UI_10 if type(version) in (int, float) and version >= 1 else UI_04
-    if data and all(isinstance(v, dict) and "class_type" in v for v in data.values()):
+    if any(isinstance(entry, dict) and "class_type" in entry for entry in data.values()):
         return API
     raise checks.Malformed((), "a workflow with 'nodes', or an API prompt with 'class_type'", data)
 

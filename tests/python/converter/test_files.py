@@ -109,6 +109,14 @@ def test_nothing_to_do_is_said(capsys, tmp_path) -> None:
             'line 1, column 32: links[0][2]: expected a whole number, got "x"',
         ),
         ('{"1": {"class_type": "VAEDecode"}}', "line 1, column 7: 1.inputs: expected an object"),
+        (
+            '{"1": {"class_type": "x", "inputs": {}}, "2": 3}',
+            "line 1, column 47: 2: expected an obj",
+        ),
+        (
+            '{"1": {"class_type": "x", "inputs": {}}, "2": {"inputs": {}}}',
+            "line 1, column 47: 2.class_type: expected text, got null",
+        ),
     ],
 )
 def test_broken_files_are_told_with_their_place(capsys, tmp_path, text, message) -> None:

@@ -22,7 +22,7 @@ from truetile.converter.rewrite import same
 CASES = int(os.environ.get("TRUETILE_FUZZ_CASES", "300"))
 TESTS = 3
 fuzzed = settings(
-    max_examples=CASES // TESTS,
+    max_examples=-(-CASES // TESTS),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
