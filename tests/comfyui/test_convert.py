@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from prompts import VAE_NAME, picture
 from server import PromptRefused
 
 import truetile
+from truetile.converter.files import WorkflowFile
 from truetile.converter.node_types import OURS, REPLACED
 
 # The widgets of other packs cannot be asked for here.
@@ -89,6 +91,24 @@ def test_a_converted_prompt_is_taken_and_makes_the_same_pictures(server, options
         assert a.shape == b.shape and np.abs(a - b).max() <= 1, "one step of 8 bits: rounding"
     undone = server.post("/truetile/convert", {"workflow": answer["workflow"], "undo": True})
     assert undone["workflow"] == before
+
+
+def test_pictures_that_comfyui_saves(server, tmp_path) -> None:
+    before = prompt("convert_pictures")
+    webp = {"images": ["5", 0], "filename_prefix": "convert_webp", "fps": 6.0, "lossless": True}
+    webp |= {"quality": 80, "method": "default"}
+    before["9"] = {"class_type": "SaveAnimatedWEBP", "inputs": webp}
+    outputs = server.run(before)
+    for name in ("6", "9"):
+        path = server.path_of(outputs[name]["images"][0])
+        out, back = tmp_path / f"out{path.suffix}", tmp_path / f"back{path.suffix}"
+        WorkflowFile(path).convert(truetile.convert).write(out)
+        (converted,) = WorkflowFile(out).texts.values()
+        assert server.post("/probe/validate", json.loads(converted))["valid"]
+        assert json.loads(converted)["5"]["class_type"] == "TrueTileVAEDecode"
+        WorkflowFile(out).convert(truetile.undo).write(back)
+        assert WorkflowFile(back).texts == WorkflowFile(path).texts
+        assert (picture(back) == picture(path)).all()
 
 
 def test_mistakes_come_back_as_text(server) -> None:
