@@ -1,5 +1,5 @@
 """Workflows made to use TrueTile's nodes, and back: `truetile.convert` and `truetile.undo`."""
 
-from .convert import Conversion, convert, undo
+from .conversion import Conversion, convert, undo
 
 __all__ = ["Conversion", "convert", "undo"]

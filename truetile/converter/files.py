@@ -10,7 +10,7 @@ from typing import NamedTuple
 from ..errors import InvalidArgument, WorkflowError
 from ..watch import files
 from . import json_text
-from .convert import Conversion, NotConverted
+from .conversion import Conversion, NotConverted
 from .pictures import Picture, open_picture
 
 JSON = ".json"

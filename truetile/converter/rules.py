@@ -75,7 +75,7 @@ def checkpoints(document: Document, budgets: dict[str, float], steps: Steps) -> 
             name = graph.insert(wires, NewNode(CHECKPOINT, _values(phase, budgets)))
             text = f"{CHECKPOINT.type} before the phase {phase!r}"
             steps.done.append(Step("inserted", name, graph.where, text))
-    for phase in budgets.keys() - seen:
+    for phase in sorted(budgets.keys() - seen):
         steps.notes.append(f"budget of {phase!r}: no checkpoint was inserted before such a phase")
 
 
