@@ -31,6 +31,10 @@ __all__ = [
     "choose_plan",
     "cuts",
     "frames_read",
+    "make_passes",
+    "outside_reads",
+    "pass_targets",
+    "plan_bytes",
     "value_sizes",
 ]
 
@@ -60,6 +64,10 @@ if TYPE_CHECKING or _native is None:
         choose_plan,
         cuts,
         frames_read,
+        make_passes,
+        outside_reads,
+        pass_targets,
+        plan_bytes,
         value_sizes,
     )
 else:

@@ -1,5 +1,6 @@
 #include "bindings/bind_plan.hpp"
 #include "bindings/record.hpp"
+#include "core/stream/passes.hpp"
 #include "core/stream/plan.hpp"
 
 namespace truetile::bindings {
@@ -56,13 +57,14 @@ void bind_layers(py::module_& module) {
       .field("shuffle", &StreamLayer::shuffle)
       .field("shortcut", &StreamLayer::shortcut)
       .field("residual_channels", &StreamLayer::residual_channels)
+      .field("groups", &StreamLayer::groups)
       .done()
       .def(py::init<LayerKind, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
-                    AxisRule, AxisRule, bool, Shuffle, Shuffle, std::int64_t>(),
+                    AxisRule, AxisRule, bool, Shuffle, Shuffle, std::int64_t, std::int64_t>(),
            arg("kind"), arg("source"), arg("in_channels"), arg("out_channels"),
            arg("residual") = -1, arg("kernel_t") = 1, arg("rows") = AxisRule{},
            arg("columns") = AxisRule{}, arg("padded") = true, arg("shuffle") = Shuffle{},
-           arg("shortcut") = Shuffle{}, arg("residual_channels") = 0)
+           arg("shortcut") = Shuffle{}, arg("residual_channels") = 0, arg("groups") = 0)
       .def_property_readonly("attends", &StreamLayer::attends)
       .def_property_readonly("cached_frames", &StreamLayer::cached_frames)
       .def_property_readonly("time", &StreamLayer::time)
@@ -112,9 +114,12 @@ void bind_schedule(py::module_& module) {
       .field("last", &Segment::last)
       .field("rows", &Segment::rows)
       .field("chunk", &Segment::chunk)
+      .field("keep", &Segment::keep)
+      .field("over", &Segment::over)
       .done()
-      .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t>(), arg("first"),
-           arg("last"), arg("rows") = 0, arg("chunk") = 0);
+      .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool, std::int64_t>(),
+           arg("first"), arg("last"), arg("rows") = 0, arg("chunk") = 0, arg("keep") = true,
+           arg("over") = -1);
   py::class_<Schedule>(module, "Schedule", "One segment with its memory to the byte.")
       .def(py::init<const Layers&, const Size&, const Segment&, std::int64_t, std::int64_t>(),
            arg("layers"), arg("clip"), arg("segment"), arg("elem_bytes"), arg("begin") = 0)
@@ -126,6 +131,7 @@ void bind_schedule(py::module_& module) {
           },
           arg("index"))
       .def("made", [](const Schedule& self, std::size_t at) { return as_tuple(self.made(at)); })
+      .def("reads_ahead", &Schedule::reads_ahead, arg("value"))
       .def("strip_macs", &Schedule::strip_macs, arg("index"))
       .def_property_readonly("segment", &Schedule::segment)
       .def_property_readonly("elem_bytes", &Schedule::elem_bytes)
@@ -169,6 +175,16 @@ void bind_stream(py::module_& module) {
            arg("seconds"))
       .def("describe", &StreamPlan::describe);
   module.def("cuts", &cuts, arg("layers"), arg("clip"));
+  module.def("pass_targets", &pass_targets, arg("layers"));
+  module.def(
+      "outside_reads",
+      [](const Layers& layers, const Segment& segment) {
+        return py::set(py::cast(outside_reads(layers, segment)));
+      },
+      arg("layers"), arg("segment"));
+  module.def("make_passes", &make_passes, arg("layers"), arg("clip"), arg("stored"), arg("rows"));
+  module.def("plan_bytes", &plan_bytes, arg("layers"), arg("clip"), arg("segments"),
+             arg("elem_bytes"));
   module.def("candidates", &candidates, arg("layers"), arg("clip"), arg("elem_bytes"),
              arg("speed") = speed);
   module.def("choose_plan", &choose_plan, arg("layers"), arg("clip"), arg("elem_bytes"),

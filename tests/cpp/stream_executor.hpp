@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstddef>
+#include <utility>
 #include <vector>
 
 #include "stream_machine.hpp"
@@ -11,14 +12,16 @@ namespace truetile::testing {
 
 /// Runs a schedule as the real executor does, on cells of 8 bytes: every window and padded input
 /// lies in one workspace at the planned offset, so that a wrong lifetime destroys a cell that is
-/// still read. `values` holds what other segments made, and takes what this one makes.
+/// still read. `values` holds what other segments made, and takes what this one makes; `moments`
+/// holds those of whole values, and takes those of what this one makes.
 class Executor {
  public:
-  Executor(const Schedule& schedule, std::vector<Plane>& values)
+  Executor(const Schedule& schedule, std::vector<Plane>& values, std::vector<Cell> moments = {})
       : s_(schedule),
         values_(values),
         first_(static_cast<std::size_t>(schedule.segment().first)),
         workspace_(static_cast<std::size_t>(schedule.workspace_bytes() / 8), kGarbage),
+        moments_(std::move(moments)),
         made_(schedule.layers().size(), 0) {
     for (std::size_t at = 0; at < s_.layers().size(); ++at) {
       lines_.push_back(reserve(s_.lines()[at]));
@@ -39,6 +42,8 @@ class Executor {
   }
 
   [[nodiscard]] std::int64_t peak() const { return heap_.peak(); }
+  /// Of what the last layer made.
+  [[nodiscard]] Cell moments() const { return sum_; }
   /// Cells that each layer made, retained ones not counted.
   [[nodiscard]] const std::vector<std::int64_t>& made() const { return made_; }
 
@@ -66,6 +71,13 @@ class Executor {
     return cell(2 * at + 1, window.length(), t - chunk_[at].out.begin, h - window.begin);
   }
 
+  /// The same as a layer's norm makes it.
+  Cell see(const StreamLayer& layer, std::int64_t t, std::int64_t h) {
+    const Cell read = look(layer.source, t, h);
+    if (layer.groups == 0) return read;
+    return normed(layer, moments_.at(static_cast<std::size_t>(layer.source)), read);
+  }
+
   void step(std::size_t at) {
     const StreamLayer& layer = s_.layers()[at];
     const LayerRows& rows = strip_.layers[at];
@@ -90,9 +102,9 @@ class Executor {
     const std::int64_t out = chunk_[at].out.length() * strip_.layers[at].out.length() * row;
     if (layer.attends()) {
       const std::int64_t tokens = s_.tokens(at);
-      const std::int64_t scores = attention_rows(tokens) * tokens;
-      const std::int64_t bytes = (5 * tokens * size[3] + scores) * 8 + scores * 4;
-      call_.push_back(bytes);
+      const std::int64_t queries = attention_rows(tokens);
+      const std::int64_t values = (2 * tokens + 3 * queries) * size[3];
+      call_.push_back((values + queries * tokens) * 8 + queries * tokens * 4);
     } else {
       std::int64_t made = chunk_[at].convolved(layer.kind).length();
       if (layer.kind == LayerKind::kTimeUp) made *= 2;
@@ -108,6 +120,8 @@ class Executor {
         // The convolution's own scratch; no result here is so large that its bound counts.
         call_.push_back(round_up(call_.back(), kTorchBlock));
         if (!layer.padded) call_.push_back(read);
+        const bool placed = s_.segment().keep && first_ + at + 2 < s_.sizes().size();
+        if (phases && at + 1 == s_.layers().size() && !placed) call_.push_back(out);
       } else if (at + 1 == s_.layers().size()) {
         call_.push_back(out);
       }
@@ -130,10 +144,11 @@ class Executor {
       const std::int64_t frame = chunk_[at].read.begin + t;
       for (std::int64_t h = 0; h < result.rows; ++h) {
         Cell sum = mix(first_ + at, look(source, frame, rows.out.begin + h));
-        const bool clip = s_.layers()[at].kind == LayerKind::kClipAttention;
+        const StreamLayer& layer = s_.layers()[at];
+        const bool clip = layer.kind == LayerKind::kClipAttention;
         const Span seen = clip ? chunk_[at].read : Span{frame, frame + 1};
         for (std::int64_t f = seen.begin; f < seen.end; ++f) {
-          for (std::int64_t i = 0; i < rows.read.length(); ++i) sum = mix(sum, look(source, f, i));
+          for (std::int64_t i = 0; i < rows.read.length(); ++i) sum = mix(sum, see(layer, f, i));
         }
         result.at(t, h) = sum;
       }
@@ -224,7 +239,7 @@ class Executor {
         Cell value = 0;
         if (t >= count) {
           const bool inside = h >= rows.top && h < rows.top + real;
-          value = inside ? look(layer.source, own.begin + t - count, row) : 0;
+          value = inside ? see(layer, own.begin + t - count, row) : 0;
         } else if (down && chunk_[at].read.begin == 0) {
           value = look(layer.source, 0, rows.read.begin + h);
         } else if (down || own.begin > begin) {
@@ -245,12 +260,7 @@ class Executor {
     const Span out = strip_.layers[at].out;
     const Span frames = chunk_[at].out;
     if (at + 1 == s_.layers().size()) {
-      Plane& store = values_[first_ + at + 1];
-      for (std::int64_t t = 0; t < result.frames; ++t) {
-        for (std::int64_t h = 0; h < result.rows; ++h) {
-          store.at(frames.begin + t, out.begin + h) = result.at(t, h);
-        }
-      }
+      store(at, result);
     } else {
       const Span window = strip_.values[at].window;
       const Span keep = strip_.values[at].keep;
@@ -270,10 +280,27 @@ class Executor {
     call_.clear();
   }
 
+  /// The segment's own output: to its store, perhaps over another one, or only measured.
+  void store(std::size_t at, const Plane& result) {
+    const Segment& segment = s_.segment();
+    for (std::int64_t t = 0; t < result.frames; ++t) {
+      for (std::int64_t h = 0; h < result.rows; ++h) {
+        const std::int64_t frame = chunk_[at].out.begin + t;
+        const std::int64_t row = strip_.layers[at].out.begin + h;
+        sum_ += result.at(t, h);
+        if (segment.keep) values_[first_ + at + 1].at(frame, row) = result.at(t, h);
+        if (segment.over < 0) continue;
+        values_[static_cast<std::size_t>(segment.over)].at(frame, row) = kGarbage;
+      }
+    }
+  }
+
   const Schedule& s_;
   std::vector<Plane>& values_;
   std::size_t first_;
   std::vector<Cell> workspace_;
+  std::vector<Cell> moments_;
+  Cell sum_ = 0;
   std::vector<std::int64_t> made_;
   std::vector<Plane> lines_;
   std::vector<Plane> caches_;

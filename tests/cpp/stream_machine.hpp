@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <functional>
+#include <numeric>
 #include <vector>
 
 #include "core/stream/schedule.hpp"
@@ -32,6 +33,16 @@ inline Cell mix(Cell seed, Cell value) {
   seed ^= value + 0x9e3779b97f4a7c15ULL + (seed << 6) + (seed >> 2);
   seed *= 0xbf58476d1ce4e5b9ULL;
   return seed ^ (seed >> 29);
+}
+
+/// All cells of a value, in whatever order they come: what stands for its moments.
+inline Cell total(const Plane& plane) {
+  return std::accumulate(plane.cells.begin(), plane.cells.end(), Cell{0});
+}
+
+/// A cell as a layer reads it: a group norm makes it depend on the whole value.
+inline Cell normed(const StreamLayer& layer, Cell moments, Cell cell) {
+  return layer.groups > 0 ? mix(moments, cell) : cell;
 }
 
 /// Cells that a layer reads, by frame and row; zeros are the caller's.
@@ -82,10 +93,12 @@ inline std::vector<Plane> run_whole(const Layers& layers, const Plane& input) {
       };
     };
     // Frame of the padded input, whose own frames begin at `first`, and row of the source.
+    const Cell moments = total(x);
     const auto look = [&](std::int64_t first) {
-      return [&x, &layer, first](std::int64_t frame, std::int64_t row) -> Cell {
+      return [&x, &layer, first, moments](std::int64_t frame, std::int64_t row) -> Cell {
         const std::int64_t t = frame - layer.cached_frames() + first;
-        return t < first || row < 0 || row >= x.rows ? 0 : x.at(t, row);
+        if (t < first || row < 0 || row >= x.rows) return 0;
+        return normed(layer, moments, x.at(t, row));
       };
     };
     for (std::int64_t t = 0; t < y.frames; ++t) {
@@ -93,10 +106,12 @@ inline std::vector<Plane> run_whole(const Layers& layers, const Plane& input) {
         Cell cell = 0;
         if (layer.kind == LayerKind::kAttention) {
           cell = mix(index, x.at(t, h));
-          for (std::int64_t i = 0; i < x.rows; ++i) cell = mix(cell, x.at(t, i));
+          for (std::int64_t i = 0; i < x.rows; ++i) {
+            cell = mix(cell, normed(layer, moments, x.at(t, i)));
+          }
         } else if (layer.kind == LayerKind::kClipAttention) {
           cell = mix(index, x.at(t, h));
-          for (const Cell other : x.cells) cell = mix(cell, other);
+          for (const Cell other : x.cells) cell = mix(cell, normed(layer, moments, other));
         } else if (layer.kind == LayerKind::kShuffle) {
           cell = shuffled(layer.shuffle, t, h, cells(layer.source));
         } else if (layer.kind == LayerKind::kConv) {

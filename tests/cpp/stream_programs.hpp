@@ -63,6 +63,16 @@ class ProgramMaker {
     return layers_;
   }
 
+  /// Group norms before some of the layers of a program.
+  Layers with_norms(Layers layers) {
+    for (StreamLayer& layer : layers) {
+      const bool conv = layer.kind == LayerKind::kConv && layer.padded;
+      const bool takes = conv || layer.kind == LayerKind::kAttention;
+      if (takes && layer.source > 0 && !random_.one_in(3)) layer.groups = 1;
+    }
+    return layers;
+  }
+
  private:
   std::int64_t value() const { return static_cast<std::int64_t>(layers_.size()); }
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 @st.composite
 def programs(draw: st.DrawFn) -> dict:
-    """A chain of blocks as plain numbers: (name, channels, kernel, kernel_t)."""
+    """A chain of blocks as plain numbers: (name, channels, kernel, kernel_t); with group norms?"""
     names = ["conv", "residual", "up", "down", "time_up", "time_down", "unpack", "pack"]
     blocks = draw(st.lists(st.sampled_from(names), min_size=1, max_size=6))
     attention = draw(st.sampled_from(["none", "first", "last"]))
@@ -24,6 +24,7 @@ def programs(draw: st.DrawFn) -> dict:
             (name, draw(st.integers(1, 4)), draw(st.sampled_from([1, 3])), draw(st.integers(1, 3)))
             for name in blocks
         ],
+        "groups": draw(st.integers(0, 1)),
         "clip": (
             1 + unit * draw(st.integers(0, 3)),
             draw(st.integers(8, 30)),
@@ -31,6 +32,11 @@ def programs(draw: st.DrawFn) -> dict:
             draw(st.integers(1, 3)),
         ),
     }
+
+
+def halvings(case: dict) -> int:
+    """How often rows and columns are halved."""
+    return sum(name in ("down", "pack") for name, *_ in case["blocks"])
 
 
 def layers_of(module: ModuleType, case: dict) -> list:
@@ -60,17 +66,18 @@ def layers_of(module: ModuleType, case: dict) -> list:
         if name == "conv":
             add("CONV", out, kernel, kernel_t)
         elif name == "residual":
-            before, reads = len(layers), channels
-            add("CONV", out, kernel, kernel_t)
+            before, reads, groups = len(layers), channels, case["groups"]
+            add("CONV", out, kernel, kernel_t, groups=groups)
             middle = len(layers)
             add("CONV", out, source=before, reads=reads, padded=False)
-            add("CONV", out, kernel, kernel_t, source=middle, residual=len(layers))
+            more = {"source": middle, "residual": len(layers), "groups": groups}
+            add("CONV", out, kernel, kernel_t, **more)
         elif name == "up":
             add("CONV", out, rule=(3, 1, 1, 1, 2))
         elif name == "down":
             add("CONV", out, rule=(3, 2, 0, 1, 1))
         elif name in ("attention", "clip_attention"):
-            add(name.upper(), channels, padded=False)
+            add(name.upper(), channels, padded=False, groups=case["groups"])
         elif name == "unpack":
             # A pair of frames of 2 x 2 pixels, added to the input repeated as often.
             rule, before, reads = _shuffle(module, 2, 1), len(layers), channels

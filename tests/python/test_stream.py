@@ -11,11 +11,12 @@ from types import ModuleType
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from stream_cases import layers_of, programs
+from stream_cases import halvings, layers_of, programs
 
 from truetile import errors, stream
 from truetile.native import locate
 from truetile.native import stream as twin
+from truetile.native.stream.rows import row_limits
 
 
 def _backends() -> list[ModuleType]:
@@ -44,6 +45,7 @@ def _everything(module: ModuleType, case: dict, segment: tuple, begin: int) -> l
         schedule.peak_bytes,
         list(schedule.sizes),
     ]
+    found += [schedule.reads_ahead(value) for value in range(len(schedule.sizes))]
     found += [schedule.strip(index) for index in range(schedule.strip_count)]
     found += [schedule.chunk(index) for index in range(schedule.chunk_count)]
     return found
@@ -76,8 +78,7 @@ def test_schedules_agree_in_every_field(case: dict, data: st.DataObject) -> None
 @settings(max_examples=40, deadline=None)
 def test_plans_agree(case: dict) -> None:
     # Enough for every halving; what happens below is test_schedules_agree's.
-    halvings = sum(name in ("down", "pack") for name, *_ in case["blocks"])
-    assume(min(case["clip"][1:3]) >> halvings)
+    assume(min(case["clip"][1:3]) >> halvings(case))
     found = []
     for module in _backends():
         layers = layers_of(module, case)
@@ -96,6 +97,47 @@ def test_plans_agree(case: dict) -> None:
         found[-1].append(pytest.approx([plan.seconds for plan in plans]))
     assert found[0][:-1] == found[1][:-1]
     assert [plan.seconds for plan in plans] == found[0][-1]
+
+
+@given(programs(), st.data())
+@settings(max_examples=60, deadline=None)
+def test_passes_agree(case: dict, data: st.DataObject) -> None:
+    assume(min(case["clip"][1:3]) >> halvings(case))
+    layers = layers_of(twin, case)
+    targets = twin.pass_targets(layers)
+    stored = data.draw(st.lists(st.sampled_from(targets), unique=True))
+    rows = data.draw(st.integers(1, 8))
+    found = []
+    for module in _backends():
+        layers = layers_of(module, case)
+        passes = module.make_passes(layers, case["clip"], stored, rows)
+        found.append([repr(passes), module.pass_targets(layers)])
+        found[-1].append(module.plan_bytes(layers, case["clip"], passes, 2))
+        found[-1].append([module.outside_reads(layers, one) for one in passes])
+        for plan in module.candidates(layers, case["clip"], 2):
+            assert module.plan_bytes(layers, case["clip"], plan.segments, 2) == plan.bytes
+    assert found[0] == found[1]
+
+
+@given(programs(), st.integers(0, 9), st.integers(1, 40))
+@settings(max_examples=100, deadline=None)
+def test_strips_that_are_left_out_are_like_others(case: dict, height: int, rows: int) -> None:
+    """The largest rows are those of all strips, though not all are looked at."""
+    assume(min(case["clip"][1:3]) >> halvings(case))
+    layers = layers_of(twin, case)
+    clip = (case["clip"][0], case["clip"][1] * rows, *case["clip"][2:])
+    heights = [size[1] for size in twin.value_sizes(layers, clip)]
+    plan = twin.RowPlan(layers, 0, len(layers), heights, height)
+    limits = row_limits(plan)
+    strips = [plan.strip(index) for index in range(plan.count)]
+    assert sum(run.length for run in plan.distinct()) == plan.count
+    for at in range(len(layers)):
+        made = [strip.layers[at].out.length for strip in strips]
+        assert (limits.out[at], limits.calls[at]) == (max(made), sum(map(bool, made)))
+        assert limits.read[at] == max(strip.layers[at].read.length for strip in strips)
+        assert limits.padded[at] == max(strip.layers[at].padded for strip in strips)
+        assert limits.window[at] == max(strip.values[at].window.length for strip in strips)
+        assert limits.keep[at] == max(strip.values[at].keep.length for strip in strips)
 
 
 @given(programs(), st.sampled_from(["source", "residual", "channels", "kernel"]), st.integers(0, 9))

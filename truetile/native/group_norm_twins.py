@@ -6,6 +6,8 @@ import torch
 
 from . import group_norm_checks as checks
 
+_BLOCK = 1 << 19  # elements at once: small temporaries
+
 
 @torch.no_grad()
 def group_moments(x: torch.Tensor, state: torch.Tensor, scratch: torch.Tensor, groups: int) -> None:
@@ -13,8 +15,9 @@ def group_moments(x: torch.Tensor, state: torch.Tensor, scratch: torch.Tensor, g
     checks.group_moments(x, state, scratch, groups)
     if x.numel() == 0:
         return
-    for frame in x:  # a frame each: small temporaries
-        values = frame.double().unflatten(2, (groups, -1))
+    step = max(1, _BLOCK // (x.shape[2] * x.shape[3]))
+    for rows in (rows for frame in x for rows in frame.split(step)):
+        values = rows.double().unflatten(2, (groups, -1))
         m2, mean = torch.var_mean(values, dim=(0, 1, 3), correction=0)
         count = values.numel() // groups
         total = state[:, 0] + count

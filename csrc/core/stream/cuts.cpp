@@ -31,20 +31,6 @@ bool resamples(const Layers& layers, const std::vector<bool>& clean, std::size_t
   return false;
 }
 
-/// For each cut whether only the value right before it is read behind it.
-std::vector<bool> clean_cuts(const Layers& layers) {
-  std::vector<bool> clean(layers.size() + 1, true);
-  for (std::size_t index = 0; index < layers.size(); ++index) {
-    for (const std::int64_t value : {layers[index].source, layers[index].residual}) {
-      if (value < 0) continue;
-      for (std::size_t cut = static_cast<std::size_t>(value) + 1; cut <= index; ++cut) {
-        clean[cut] = false;
-      }
-    }
-  }
-  return clean;
-}
-
 }  // namespace
 
 std::vector<std::int64_t> cuts(const Layers& layers, const Size& clip) {

@@ -40,6 +40,15 @@ void check_shuffle(const Shuffle& shuffle, const std::string& where) {
   require_range("down", shuffle.down, 1, shuffle.up > 1 ? 1 : 4, where);
 }
 
+void check_groups(const StreamLayer& layer, const std::string& where) {
+  require_range("groups", layer.groups, 0, layer.in_channels, where);
+  if (layer.groups == 0) return;
+  require(layer.in_channels % layer.groups == 0, "groups", text(layer.groups),
+          text("a divisor of in_channels=", layer.in_channels, where));
+  require(layer.source > 0, "source", text(layer.source),
+          text("what a layer made, where groups are set", where));
+}
+
 /// The size of a layer's residual as the layer reads it.
 Size shortcut_size(const StreamLayer& layer, const Size& size) {
   const auto& [t, h, w, c] = size;
@@ -122,6 +131,7 @@ std::vector<Size> value_sizes(const Layers& layers, const Size& clip) {
     const auto& [t, h, w, c] = sizes[static_cast<std::size_t>(layer.source)];
     require_range("in_channels", layer.in_channels, c, c, where);
     require_range("out_channels", layer.out_channels, 1, kMaxEdge, where);
+    check_groups(layer, where);
     const Size size = {layer.frames(t), layer.height(h), layer.width(w), layer.out_channels};
     check_size(size, index);
     require(layer.residual != 0 || layer.shortcut == Shuffle{}, "residual", "0",
@@ -140,6 +150,19 @@ std::vector<Size> value_sizes(const Layers& layers, const Size& clip) {
     sizes.push_back(size);
   }
   return sizes;
+}
+
+std::vector<bool> clean_cuts(const Layers& layers) {
+  std::vector<bool> clean(layers.size() + 1, true);
+  for (std::size_t index = 0; index < layers.size(); ++index) {
+    for (const std::int64_t value : {layers[index].source, layers[index].residual}) {
+      if (value < 0) continue;
+      for (std::size_t cut = static_cast<std::size_t>(value) + 1; cut <= index; ++cut) {
+        clean[cut] = false;
+      }
+    }
+  }
+  return clean;
 }
 
 }  // namespace truetile

@@ -68,6 +68,8 @@ struct StreamLayer {
   Shuffle shuffle = {};   ///< how a shuffle reads its source
   Shuffle shortcut = {};  ///< how any layer reads its residual
   std::int64_t residual_channels = 0;  ///< of its residual; 0: as many as its own
+  /// Of the group norm before it, 0 without one: that needs the moments of the whole source first.
+  std::int64_t groups = 0;
 
   [[nodiscard]] bool attends() const noexcept {
     return kind == LayerKind::kAttention || kind == LayerKind::kClipAttention;
@@ -94,5 +96,8 @@ using Layers = std::vector<StreamLayer>;
 /// not exist yet, channels that do not match, a residual of another size, or an axis rule that
 /// leaves nothing.
 [[nodiscard]] std::vector<Size> value_sizes(const Layers& layers, const Size& clip);
+
+/// For each value whether it is the only one that layers behind it read of those up to it.
+[[nodiscard]] std::vector<bool> clean_cuts(const Layers& layers);
 
 }  // namespace truetile

@@ -6,6 +6,7 @@
 
 #include "core/cost.hpp"
 #include "core/error.hpp"
+#include "core/stream/passes.hpp"
 
 namespace truetile {
 namespace {
@@ -26,36 +27,17 @@ struct Problem {
   std::vector<Size> sizes;
 };
 
-/// Heights that cut `rows` into even strips: 2, 3, 4, 5, 6, 8, 10... of them. Strips of one height
-/// give convolutions of one shape, which are worth tuning.
-std::vector<std::int64_t> even_heights(std::int64_t rows) {
-  std::vector<std::int64_t> heights;
-  for (std::int64_t count = 2; count <= rows; count += std::max<std::int64_t>(1, count / 4)) {
-    const std::int64_t height = (rows + count - 1) / count;
-    if (heights.empty() || height < heights.back()) heights.push_back(height);
-  }
-  if (rows > 1 && heights.back() > 1) heights.push_back(1);
-  return heights;
-}
-
-double elements(const Size& size) {
-  return static_cast<double>(size[0] * size[1]) * static_cast<double>(size[2] * size[3]);
-}
-
 /// Layers [first, last) for each strip height (only whole unless `strips`) and chunk.
 std::vector<Option> options(const Problem& problem, std::int64_t first, std::int64_t last,
                             bool strips) {
   const std::int64_t source = problem.layers[static_cast<std::size_t>(first)].source;
   const Size& read = problem.sizes[static_cast<std::size_t>(source)];
   const Size& made = problem.sizes[static_cast<std::size_t>(last)];
-  std::vector<std::int64_t> heights = {0};
   const bool clip =
       std::any_of(problem.layers.begin() + first, problem.layers.begin() + last,
                   [](const StreamLayer& layer) { return layer.kind == LayerKind::kClipAttention; });
-  const std::int64_t unit = std::max<std::int64_t>(1, made[1] / read[1]);
-  if (strips) {
-    for (const std::int64_t count : even_heights(read[1])) heights.push_back(count * unit);
-  }
+  std::vector<std::int64_t> heights = strip_heights(read[1], made[1]);
+  if (!strips) heights.resize(1);
   std::vector<Option> found;
   for (const std::int64_t rows : heights) {
     for (const std::int64_t chunk : {0, 16, 8, 4, 3, 2, 1}) {
@@ -111,45 +93,11 @@ void add_plans(const Problem& problem, std::int64_t cut, std::vector<StreamPlan>
 
 }  // namespace
 
-std::string StreamPlan::describe() const {
-  std::string listed;
-  for (const Segment& one : segments) {
-    if (!listed.empty()) listed += "; ";
-    listed += text("layers ", one.first, "-", one.last - 1, " ");
-    listed += one.rows > 0 ? text("in strips of ", one.rows, " rows") : "whole";
-    if (one.chunk > 0) listed += text(", chunks of ", one.chunk);
-  }
-  return listed;
-}
-
-std::int64_t store_bytes(const Size& size, std::int64_t elem_bytes) {
-  return round_up(size[0] * size[1] * size[2] * size[3] * elem_bytes, kTorchBlock);
-}
-
-double segment_seconds(const Schedule& schedule, const Speed& speed) {
-  double total = 0;
-  for (std::size_t at = 0; at < schedule.layers().size(); ++at) {
-    const StreamLayer& layer = schedule.layers()[at];
-    const auto& [t, h, w, c] = schedule.made(at);
-    const auto strips = static_cast<double>(schedule.calls()[at]);
-    const auto chunks = static_cast<double>(schedule.chunk_count());
-    const double made = elements(schedule.made(at));
-    total += layer_macs(layer, schedule.tokens(at)) * made / speed.macs;
-    // What is made is written, read and written again with its bias.
-    double moved = made * (layer.residual < 0 ? 3 : 4);
-    const auto& [cached, rows, columns, channels] = schedule.caches()[at];
-    if (layer.padded) moved += 2 * strips * elements({t, rows, columns, channels});
-    // Kept rows and cached frames are copied to their buffer and back.
-    moved += 4 * strips * elements(schedule.lines()[at]);
-    moved += 4 * strips * chunks * elements(schedule.caches()[at]);
-    total += moved * static_cast<double>(schedule.elem_bytes()) / speed.bytes;
-    total += strips * chunks * speed.call;
-  }
-  return total;
-}
-
 std::vector<StreamPlan> candidates(const Layers& layers, const Size& clip, std::int64_t elem_bytes,
                                    const Speed& speed) {
+  if (std::any_of(layers.begin(), layers.end(), [](const auto& one) { return one.groups > 0; })) {
+    return pass_plans(layers, clip, elem_bytes, speed);
+  }
   const Problem problem = {layers, clip, elem_bytes, speed, value_sizes(layers, clip)};
   const auto last = static_cast<std::int64_t>(layers.size());
   std::vector<StreamPlan> plans;

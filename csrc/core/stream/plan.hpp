@@ -1,39 +1,12 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <vector>
 
+#include "core/stream/costs.hpp"
 #include "core/stream/layer.hpp"
-#include "core/stream/schedule.hpp"
 
 namespace truetile {
-
-/// A rough machine: multiply-adds and bytes a second, seconds lost in a layer call. The defaults
-/// are an H200's on half precision; other machines are slower in about the same proportions, and
-/// plans are only compared with each other.
-struct Speed {
-  double macs = 3e14;
-  double bytes = 3e12;
-  double call = 4e-5;
-};
-
-/// Segments in order with whole values (stores) between them. Low resolutions run whole, because
-/// attention needs whole frames and short strips starve a GPU; the rest runs in strips.
-struct StreamPlan {
-  std::vector<Segment> segments;
-  std::int64_t bytes = 0;  ///< peak of device memory with all stores, weights left out
-  double seconds = 0;      ///< predicted
-
-  /// `layers 0-12 whole; layers 13-37 in strips of 64 rows, chunks of 3`.
-  [[nodiscard]] std::string describe() const;
-};
-
-/// A whole value between two segments.
-[[nodiscard]] std::int64_t store_bytes(const Size& size, std::int64_t elem_bytes);
-
-/// Predicted time of a segment: tensor work, traffic and launches.
-[[nodiscard]] double segment_seconds(const Schedule& schedule, const Speed& speed);
 
 /// Where a program may be cut into a whole part and a streamed one: layers [0, c) run whole where a
 /// program makes at least the rows it reads, layers [c, end) where it makes fewer. Only one value

@@ -60,6 +60,75 @@ StripRows RowPlan::strip(std::int64_t index) const {
   return strip;
 }
 
+std::vector<Span> RowPlan::distinct() const {
+  std::int64_t tail = count_;
+  while (tail > 0 && touches_bottom(tail - 1)) --tail;
+  std::int64_t head = 1;
+  while (head < tail && touches_top(head)) ++head;
+  const bool moves = head < tail && shifts_evenly();
+  std::vector<Span> runs;
+  for (std::int64_t index = 0; index < count_; index = runs.back().end) {
+    runs.push_back({index, moves && index == head ? tail : index + 1});
+  }
+  return runs;
+}
+
+bool RowPlan::touches_top(std::int64_t index) const {
+  const StripRows before = strip(index - 1);
+  const StripRows rows = strip(index);
+  return std::any_of(before.values.begin(), before.values.end(),
+                     [](const ValueRows& value) { return value.keep.begin == 0; }) ||
+         std::any_of(rows.layers.begin(), rows.layers.end(),
+                     [](const LayerRows& layer) { return layer.read.begin == 0; });
+}
+
+bool RowPlan::touches_bottom(std::int64_t index) const {
+  const StripRows rows = strip(index);
+  for (std::size_t at = 0; at < layers_.size(); ++at) {
+    const std::int64_t height = heights_[static_cast<std::size_t>(first_) + 1 + at];
+    if (rows.layers[at].bottom > 0 || rows.layers[at].out.end == height) return true;
+  }
+  return false;
+}
+
+bool RowPlan::shifts_evenly() const {
+  Rows shifts(layers_.size(), 0);
+  shifts.back() = step_;
+  for (std::size_t at = layers_.size(); at-- > 0;) {
+    const StreamLayer& layer = layers_[at];
+    const bool shuffles = layer.kind == LayerKind::kShuffle;
+    const std::int64_t down = shuffles ? layer.shuffle.down : layer.rows.stride;
+    const std::int64_t up = shuffles ? layer.shuffle.up : layer.rows.up;
+    const auto moves = [&](std::int64_t value, std::int64_t times, std::int64_t part) {
+      const std::int64_t index = inside(value, first_);
+      if (index < 0) return true;
+      const std::int64_t moved = shifts[at] * times;
+      auto& found = shifts[static_cast<std::size_t>(index)];
+      if (moved % part != 0 || (found != 0 && found != moved / part)) return false;
+      found = moved / part;
+      return true;
+    };
+    if (!moves(layer.source, down, up)) return false;
+    if (!moves(layer.residual, layer.shortcut.down, layer.shortcut.up)) return false;
+  }
+  return true;
+}
+
+bool RowPlan::reads_ahead(std::int64_t value) const {
+  for (const Span& run : distinct()) {
+    const StripRows rows = strip(run.begin);
+    const std::int64_t finished = rows.layers.back().out.begin;
+    for (std::size_t at = 0; at < layers_.size(); ++at) {
+      const LayerRows& layer = rows.layers[at];
+      if (layer.out.length() == 0) continue;
+      if (layers_[at].source == value && layer.read.begin < finished) return false;
+      if (layers_[at].residual != value) continue;
+      if (layers_[at].shortcut.rows(layer.out).begin < finished) return false;
+    }
+  }
+  return true;
+}
+
 RowPlan::Rows RowPlan::frontiers(std::int64_t strip) const {
   if (strip < 0) return starts_;
   const std::int64_t total = heights_[static_cast<std::size_t>(first_) + layers_.size()];
@@ -132,8 +201,8 @@ LayerRows RowPlan::layer_rows(std::size_t at, Span out) const {
 
 RowLimits row_limits(const RowPlan& plan) {
   RowLimits limits;
-  for (std::int64_t index = 0; index < plan.count(); ++index) {
-    const StripRows strip = plan.strip(index);
+  for (const Span& run : plan.distinct()) {
+    const StripRows strip = plan.strip(run.begin);
     const std::size_t count = strip.layers.size();
     for (auto* list :
          {&limits.out, &limits.read, &limits.padded, &limits.window, &limits.keep, &limits.calls}) {
@@ -146,7 +215,7 @@ RowLimits row_limits(const RowPlan& plan) {
       limits.padded[at] = std::max(limits.padded[at], layer.padded);
       limits.window[at] = std::max(limits.window[at], strip.values[at].window.length());
       limits.keep[at] = std::max(limits.keep[at], strip.values[at].keep.length());
-      limits.calls[at] += layer.out.length() > 0 ? 1 : 0;
+      limits.calls[at] += layer.out.length() > 0 ? run.length() : 0;
     }
   }
   return limits;

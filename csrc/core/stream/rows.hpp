@@ -47,6 +47,11 @@ class RowPlan {
   [[nodiscard]] std::int64_t count() const noexcept { return count_; }
   /// Strip `index` of `count()`.
   [[nodiscard]] StripRows strip(std::int64_t index) const;
+  /// Runs of strips that are alike but for their place; the first of each stands for all. Far from
+  /// both borders strips of a suitable height only move down, each layer by as much as before.
+  [[nodiscard]] std::vector<Span> distinct() const;
+  /// Whether no strip reads rows of `value` that strips before it have made of the output.
+  [[nodiscard]] bool reads_ahead(std::int64_t value) const;
 
  private:
   enum class Edge : std::uint8_t { kBegin, kEnd };
@@ -58,6 +63,12 @@ class RowPlan {
   [[nodiscard]] LayerRows layer_rows(std::size_t at, Span out) const;
   [[nodiscard]] std::int64_t source_height(std::size_t at) const;
   [[nodiscard]] std::int64_t residual_height(std::size_t at) const;
+  /// Whether a strip reads the first row of anything, or what was kept for it began there.
+  [[nodiscard]] bool touches_top(std::int64_t index) const;
+  /// Whether a strip makes the last row of anything, or reads zeros below one.
+  [[nodiscard]] bool touches_bottom(std::int64_t index) const;
+  /// Whether a strip moves every layer by a whole number of rows, the same for all its readers.
+  [[nodiscard]] bool shifts_evenly() const;
 
   Layers layers_;  // of the segment
   std::int64_t first_;

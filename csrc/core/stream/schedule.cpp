@@ -135,9 +135,11 @@ std::int64_t Schedule::call(std::size_t at) const {
   const Size& size = made(at);
   if (layer.attends()) {
     const std::int64_t count = tokens(at);
-    const std::int64_t scores = attention_rows(count) * count;
-    const std::int64_t total = (5 * count * size[3] + scores) * elem_bytes_ + scores * kFp32Bytes;
-    return round_up(total, kTorchBlock);
+    const std::int64_t rows = attention_rows(count);
+    // All keys and values; of a block of queries their norm, themselves and their result.
+    const std::int64_t values = (2 * count + 3 * rows) * size[3];
+    const std::int64_t scores = rows * count;
+    return round_up((values + scores) * elem_bytes_ + scores * kFp32Bytes, kTorchBlock);
   }
   std::int64_t frames = frames_.convolved[at];
   if (layer.kind == LayerKind::kTimeUp) frames *= 2;
@@ -153,6 +155,10 @@ std::int64_t Schedule::call(std::size_t at) const {
   const std::int64_t scratch = std::min(kConvolutionScratch, blocks(result));
   std::int64_t total = blocks(result) + scratch + (layer.padded ? 0 : blocks(read));
   if (layer.kind == LayerKind::kShuffle) total = at + 1 < layers().size() ? 0 : blocks(made_rows);
+  // The phases of a result that has no place of its own are put together in a new one.
+  const bool placed = segment_.keep && segment_.last + 1 < static_cast<std::int64_t>(sizes_.size());
+  const bool last = at + 1 == layers().size();
+  if (phases > 1 && last && !placed) total += blocks(made_rows);
   if (layer.averages()) total += blocks(made_rows);
   if (layer.source == 0) total += fetched(read);
   if (layer.residual == 0) {

@@ -12,12 +12,15 @@ namespace truetile {
 
 inline constexpr std::int64_t kTorchBlock = 512;  ///< torch's CUDA allocator gives multiples of it
 
-/// Layers [first, last) in strips of `rows` output rows and chunks of `chunk`; 0 is whole.
+/// Layers [first, last) in strips of `rows` output rows and chunks of `chunk`; 0 is whole. What the
+/// last layer makes is stored for later segments if `keep`, else only its moments are gathered.
 struct Segment {
   std::int64_t first = 0;
   std::int64_t last = 1;
   std::int64_t rows = 0;
   std::int64_t chunk = 0;
+  bool keep = true;
+  std::int64_t over = -1;  ///< the stored value in whose memory it is written, row by row, or -1
   bool operator==(const Segment&) const = default;
 };
 
@@ -53,6 +56,9 @@ class Schedule {
   [[nodiscard]] std::vector<LayerFrames> chunk(std::int64_t index) const {
     return frame_plan_.chunk(index);
   }
+
+  /// Whether no strip reads rows of `value` that strips before it have made of the output.
+  [[nodiscard]] bool reads_ahead(std::int64_t value) const { return row_plan_.reads_ahead(value); }
 
   /// Line buffers of what each layer makes, and each layer's cached frames as they lie in its
   /// padded input; sizes with a zero where there is none.

@@ -5,10 +5,12 @@ columns, channels).
 """
 
 from ..grid import Span
+from .costs import Speed, StreamPlan
 from .frames import FramePlan, LayerFrames
 from .layer import AxisRule, LayerKind, StreamLayer, value_sizes
+from .passes import make_passes, outside_reads, pass_targets, plan_bytes
 from .placement import Buffer, Placement, place
-from .plan import Speed, StreamPlan, candidates, choose_plan, cuts
+from .plan import candidates, choose_plan, cuts
 from .rows import LayerRows, RowPlan, StripRows, ValueRows
 from .schedule import Schedule, Segment, attention_rows
 from .shuffle import Shuffle, TimeRule, frames_read
@@ -37,6 +39,10 @@ __all__ = [
     "choose_plan",
     "cuts",
     "frames_read",
+    "make_passes",
+    "outside_reads",
+    "pass_targets",
     "place",
+    "plan_bytes",
     "value_sizes",
 ]

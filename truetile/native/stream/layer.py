@@ -88,7 +88,8 @@ class StreamLayer:
 
     `kernel_t`: frames a causal convolution sees, the last of them its own. `shuffle`: how a shuffle
     reads its source; `shortcut`: how any layer reads its residual of `residual_channels` (0: as
-    many as its own).
+    many as its own). `groups` of the group norm before it, 0 without one: such a norm needs the
+    moments of the whole source first.
     """
 
     kind: LayerKind
@@ -103,6 +104,7 @@ class StreamLayer:
     shuffle: Shuffle = field(default_factory=Shuffle)
     shortcut: Shuffle = field(default_factory=Shuffle)
     residual_channels: int = 0
+    groups: int = 0
 
     @property
     def attends(self) -> bool:
@@ -159,6 +161,7 @@ def value_sizes(layers: Sequence[StreamLayer], clip: Size) -> list[Size]:
         t, h, w, c = sizes[layer.source]
         require_range("in_channels", layer.in_channels, c, c, f" (layer {index})")
         require_range("out_channels", layer.out_channels, 1, MAX_EDGE, f" (layer {index})")
+        _check_groups(layer, index)
         across = layer.shuffle if layer.kind == LayerKind.SHUFFLE else layer.columns
         size = (layer.frames(t), layer.vertical.size(h), across.size(w), layer.out_channels)
         _check_size(size, index)
@@ -196,6 +199,25 @@ def _check_shuffle(shuffle: Shuffle, index: int) -> None:
     where = f" (layer {index})"
     require_range("up", shuffle.up, 1, 4, where)
     require_range("down", shuffle.down, 1, 1 if shuffle.up > 1 else 4, where)
+
+
+def clean_cuts(layers: Sequence[StreamLayer]) -> list[bool]:
+    """For each value whether it is the only one that layers behind it read of those up to it."""
+    clean = [True] * (len(layers) + 1)
+    for index, layer in enumerate(layers):
+        for value in (layer.source, layer.residual):
+            for cut in range(value + 1, index + 1 if value >= 0 else 0):
+                clean[cut] = False
+    return clean
+
+
+def _check_groups(layer: StreamLayer, index: int) -> None:
+    where = f" (layer {index})"
+    require_range("groups", layer.groups, 0, layer.in_channels, where)
+    even = layer.groups == 0 or layer.in_channels % layer.groups == 0
+    require(even, "groups", layer.groups, f"a divisor of in_channels={layer.in_channels}{where}")
+    made = layer.groups == 0 or layer.source > 0
+    require(made, "source", layer.source, f"what a layer made, where groups are set{where}")
 
 
 def _check_size(size: Size, index: int) -> None:

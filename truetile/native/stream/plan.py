@@ -1,79 +1,23 @@
 """The fastest way through a program within a budget; twin of csrc/core/stream/plan.hpp.
 
 A plan is a list of segments with whole values (stores) between them. Low resolutions run whole,
-because attention needs whole frames and short strips starve a GPU; the rest runs in strips.
+because attention needs whole frames and short strips starve a GPU; the rest runs in strips. Where
+norms need whole values, see passes.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from ...errors import BudgetError
 from ..cost import format_bytes
 from ..grid import require, require_range
-from .layer import LayerKind, Size, StreamLayer, value_sizes
-from .placement import round_up
-from .schedule import BLOCK, Schedule, Segment, layer_macs
+from .costs import Speed, StreamPlan, segment_seconds, store_bytes, strip_heights
+from .layer import LayerKind, Size, StreamLayer, clean_cuts, value_sizes
+from .pass_planner import pass_plans
+from .schedule import Schedule, Segment
 
 _CHUNKS = (0, 16, 8, 4, 3, 2, 1)
-
-
-@dataclass(frozen=True)
-class Speed:
-    """A rough machine: multiply-adds and bytes a second, seconds lost in a layer call.
-
-    The defaults are an H200's on half precision; other machines are slower in about the same
-    proportions, and plans are only compared with each other.
-    """
-
-    macs: float = 3e14
-    bytes: float = 3e12
-    call: float = 4e-5
-
-
-@dataclass(frozen=True)
-class StreamPlan:
-    """Segments in order, the peak of device memory with all stores, and the predicted time."""
-
-    segments: tuple[Segment, ...]
-    bytes: int
-    seconds: float
-
-    def describe(self) -> str:
-        """`layers 0-12 whole; layers 13-37 in strips of 64 rows, chunks of 3`."""
-        parts = []
-        for one in self.segments:
-            rows = f"in strips of {one.rows} rows" if one.rows else "whole"
-            chunk = f", chunks of {one.chunk}" if one.chunk else ""
-            parts.append(f"layers {one.first}-{one.last - 1} {rows}{chunk}")
-        return "; ".join(parts)
-
-
-def store_bytes(size: Size, elem_bytes: int) -> int:
-    """A whole value between two segments."""
-    t, h, w, c = size
-    return round_up(t * h * w * c * elem_bytes, BLOCK)
-
-
-def segment_seconds(schedule: Schedule, speed: Speed) -> float:
-    """Predicted time of a segment: tensor work, traffic and launches."""
-    total = 0.0
-    for at, layer in enumerate(schedule.layers):
-        t = schedule.made(at)[0]
-        strips, chunks = float(schedule.calls[at]), float(schedule.chunk_count)
-        made = _elements(schedule.made(at))
-        total += float(layer_macs(layer, schedule.tokens(at))) * made / speed.macs
-        # What is made is written, read and written again with its bias.
-        moved = made * (3 if layer.residual < 0 else 4)
-        if layer.padded:
-            moved += 2 * strips * _elements((t, *schedule.caches[at][1:]))
-        # Kept rows and cached frames are copied to their buffer and back.
-        moved += 4 * strips * _elements(schedule.lines[at])
-        moved += 4 * strips * chunks * _elements(schedule.caches[at])
-        total += moved * schedule.elem_bytes / speed.bytes
-        total += strips * chunks * speed.call
-    return total
 
 
 def cuts(layers: Sequence[StreamLayer], clip: Size) -> list[int]:
@@ -86,11 +30,7 @@ def cuts(layers: Sequence[StreamLayer], clip: Size) -> list[int]:
     """
     sizes = value_sizes(layers, clip)
     count = len(layers)
-    clean = [True] * (count + 1)
-    for index, layer in enumerate(layers):
-        for value in (layer.source, layer.residual):
-            for cut in range(value + 1, index + 1 if value >= 0 else 0):
-                clean[cut] = False
+    clean = clean_cuts(layers)
     attention = [i for i, one in enumerate(layers) if one.attends]
     decoding = sizes[-1][1] >= sizes[0][1]
     found = [] if attention else [0]
@@ -139,6 +79,8 @@ def candidates(
 ) -> list[StreamPlan]:
     """All plans worth choosing from, fastest first; of equal ones the smaller first."""
     speed = speed or Speed()
+    if any(layer.groups for layer in layers):
+        return pass_plans(layers, clip, elem_bytes, speed)
     sizes = value_sizes(layers, clip)
     decoding = sizes[-1][1] >= sizes[0][1]
     count = len(layers)
@@ -184,10 +126,7 @@ def _options(layers, clip, span, elem_bytes, speed, strips) -> list[tuple[Segmen
     read, made = sizes[layers[span[0]].source], sizes[span[1]]
     clip_wide = any(one.kind == LayerKind.CLIP_ATTENTION for one in layers[slice(*span)])
     found = []
-    heights = [0]
-    if strips:
-        unit = max(1, made[1] // read[1])
-        heights += [rows * unit for rows in _even_heights(read[1])]
+    heights = strip_heights(read[1], made[1]) if strips else [0]
     for rows in heights:
         for chunk in _CHUNKS:
             if chunk and (clip_wide or chunk >= read[0]):
@@ -196,27 +135,6 @@ def _options(layers, clip, span, elem_bytes, speed, strips) -> list[tuple[Segmen
             schedule = Schedule(layers, clip, segment, elem_bytes)
             found.append((segment, schedule.peak_bytes, segment_seconds(schedule, speed)))
     return found
-
-
-def _even_heights(rows: int) -> list[int]:
-    """Heights that cut `rows` into even strips: 2, 3, 4, 5, 6, 8, 10... of them.
-
-    Strips of one height give convolutions of one shape, which are worth tuning.
-    """
-    heights: list[int] = []
-    count = 2
-    while count <= rows:
-        height = -(-rows // count)
-        if not heights or height < heights[-1]:
-            heights.append(height)
-        count += max(1, count // 4)
-    if rows > 1 and heights[-1] > 1:
-        heights.append(1)
-    return heights
-
-
-def _elements(size: Size) -> float:
-    return float(size[0] * size[1]) * float(size[2] * size[3])
 
 
 def choose_plan(

@@ -93,6 +93,67 @@ class RowPlan:
             )
         return StripRows(tuple(rows), tuple(values))
 
+    def distinct(self) -> list[Span]:
+        """Runs of strips that are alike but for their place; the first of each stands for all.
+
+        Far from both borders strips of a suitable height only move down, each layer by as much as
+        the one before it.
+        """
+        tail = self.count
+        while tail and self._touches_bottom(tail - 1):
+            tail -= 1
+        head = 1
+        while head < tail and self._touches_top(head):
+            head += 1
+        if head >= tail or not self._shifts_evenly():
+            return [Span(index, index + 1) for index in range(self.count)]
+        runs = [Span(index, index + 1) for index in range(head)]
+        runs.append(Span(head, tail))
+        return runs + [Span(index, index + 1) for index in range(tail, self.count)]
+
+    def _touches_top(self, index: int) -> bool:
+        """Whether a strip reads the first row of anything, or what was kept for it began there."""
+        kept = any(value.keep.begin == 0 for value in self.strip(index - 1).values)
+        return kept or any(layer.read.begin == 0 for layer in self.strip(index).layers)
+
+    def _touches_bottom(self, index: int) -> bool:
+        """Whether a strip makes the last row of anything, or reads zeros below one."""
+        for at, layer in enumerate(self.strip(index).layers, self._first + 1):
+            if layer.bottom or layer.out.end == self._heights[at]:
+                return True
+        return False
+
+    def _shifts_evenly(self) -> bool:
+        """Whether a strip moves every layer by a whole number of rows, the same for all readers."""
+        shifts = [0] * (self._last - self._first)
+        shifts[-1] = self._step
+        for at in range(len(shifts) - 1, -1, -1):
+            layer = self._layers[self._first + at]
+            reads = (layer.source, layer.vertical), (layer.residual, layer.shortcut)
+            for value, rule in reads:
+                index = value - 1 - self._first
+                if index >= 0:
+                    shift = _shift(rule, shifts[at])
+                    if shift is None or shifts[index] not in (0, shift):
+                        return False
+                    shifts[index] = shift
+        return True
+
+    def reads_ahead(self, value: int) -> bool:
+        """Whether no strip reads rows of `value` that strips before it have made of the output."""
+        for run in self.distinct():
+            strip = self.strip(run.begin)
+            finished = strip.layers[-1].out.begin
+            for at, rows in enumerate(strip.layers):
+                layer = self._layers[self._first + at]
+                if rows.out.length == 0:
+                    continue
+                if layer.source == value and rows.read.begin < finished:
+                    return False
+                if layer.residual == value and layer.shortcut.rows(rows.out).begin < finished:
+                    return False
+        return True
+
     def _frontiers(self, strip: int) -> list[int]:
         """Rows of each layer that are complete after a strip."""
         if strip < 0:
@@ -141,6 +202,12 @@ class RowPlan:
         return LayerRows(out, read, read.begin - low, low + padded - read.end, padded)
 
 
+def _shift(rule: AxisRule | Shuffle, rows: int) -> int | None:
+    """By how many rows its source moves when the result does by `rows`; None for a part of one."""
+    moved = rows * (rule.down if isinstance(rule, Shuffle) else rule.stride)
+    return None if moved % rule.up else moved // rule.up
+
+
 def _begin(rule: AxisRule | Shuffle, out: int, n: int) -> int:
     return rule.begin(out, n)
 
@@ -166,7 +233,8 @@ class RowLimits:
 
 def row_limits(plan: RowPlan) -> RowLimits:
     """The maxima over all strips of a plan."""
-    strips = [plan.strip(index) for index in range(plan.count)]
+    runs = plan.distinct()
+    strips = [plan.strip(run.begin) for run in runs]
     layers = list(zip(*(strip.layers for strip in strips), strict=True))
     values = list(zip(*(strip.values for strip in strips), strict=True))
     return RowLimits(
@@ -175,5 +243,8 @@ def row_limits(plan: RowPlan) -> RowLimits:
         padded=tuple(max(one.padded for one in layer) for layer in layers),
         window=tuple(max(one.window.length for one in value) for value in values),
         keep=tuple(max(one.keep.length for one in value) for value in values),
-        calls=tuple(sum(one.out.length > 0 for one in layer) for layer in layers),
+        calls=tuple(
+            sum(run.length for one, run in zip(layer, runs, strict=True) if one.out.length > 0)
+            for layer in layers
+        ),
     )

@@ -34,12 +34,18 @@ _CONVOLUTION_SCRATCH = 1 << 24
 
 @dataclass(frozen=True)
 class Segment:
-    """Layers [first, last) in strips of `rows` output rows and chunks of `chunk`; 0 is whole."""
+    """Layers [first, last) in strips of `rows` output rows and chunks of `chunk`; 0 is whole.
+
+    `keep`: what the last layer makes is stored for later segments; else only its moments are
+    gathered. `over`: the stored value in whose memory it is written, row by row, or -1.
+    """
 
     first: int
     last: int
     rows: int = 0
     chunk: int = 0
+    keep: bool = True
+    over: int = -1
 
 
 def attention_rows(tokens: int) -> int:
@@ -104,6 +110,10 @@ class Schedule:
     def chunk(self, index: int) -> tuple[LayerFrames, ...]:
         """The frames of chunk `index` of `chunk_count`, layer by layer."""
         return self._frame_plan.chunk(index)
+
+    def reads_ahead(self, value: int) -> bool:
+        """Whether no strip reads rows of `value` that strips before it have made of the output."""
+        return self._row_plan.reads_ahead(value)
 
     @property
     def peak_bytes(self) -> int:
@@ -188,8 +198,10 @@ class Schedule:
         _, _, w, c = self.made(at)
         if layer.attends:
             tokens = self.tokens(at)
-            scores = attention_rows(tokens) * tokens
-            total = (5 * tokens * c + scores) * self.elem_bytes + scores * _FP32_BYTES
+            rows = attention_rows(tokens)
+            # All keys and values; of a block of queries their norm, themselves and their result.
+            total = (2 * tokens * c + 3 * rows * c + rows * tokens) * self.elem_bytes
+            total += rows * tokens * _FP32_BYTES
             return round_up(total, BLOCK)
         frames = self._frames.convolved[at]
         convolved = {LayerKind.TIME_UP: 2 * frames, LayerKind.TIME_DOWN: frames // 2}
@@ -210,6 +222,10 @@ class Schedule:
         else:
             scratch = min(_CONVOLUTION_SCRATCH, self._blocks(result))
             total = self._blocks(result) + scratch + (0 if layer.padded else self._blocks(read))
+        # The phases of a result that has no place of its own are put together in a new one.
+        placed = self.segment.keep and self.segment.last + 1 < len(self.sizes)
+        if layer.rows.up * layer.columns.up > 1 and at + 1 == len(self.layers) and not placed:
+            total += self._blocks(made)
         if layer.averages:
             total += self._blocks(made)
         if layer.source == 0:

@@ -1,0 +1,83 @@
+#include "core/stream/costs.hpp"
+
+#include <algorithm>
+
+#include "core/error.hpp"
+
+namespace truetile {
+namespace {
+
+/// `20 passes (4 for moments only), 11 in strips of 64 rows or more`.
+std::string describe_passes(const std::vector<Segment>& segments) {
+  std::int64_t measured = 0;
+  std::int64_t strips = 0;
+  std::int64_t least = 0;
+  for (const Segment& one : segments) {
+    measured += one.keep ? 0 : 1;
+    if (one.rows == 0) continue;
+    least = strips == 0 ? one.rows : std::min(least, one.rows);
+    ++strips;
+  }
+  std::string said = text(segments.size(), " passes");
+  if (measured > 0) said += text(" (", measured, " for moments only)");
+  if (strips > 0) said += text(", ", strips, " in strips of ", least, " rows or more");
+  return said;
+}
+
+double elements(const Size& size) {
+  return static_cast<double>(size[0] * size[1]) * static_cast<double>(size[2] * size[3]);
+}
+
+}  // namespace
+
+std::string StreamPlan::describe() const {
+  if (segments.size() > 2) return describe_passes(segments);
+  std::string listed;
+  for (const Segment& one : segments) {
+    if (!listed.empty()) listed += "; ";
+    listed += text("layers ", one.first, "-", one.last - 1, " ");
+    listed += one.rows > 0 ? text("in strips of ", one.rows, " rows") : "whole";
+    if (one.chunk > 0) listed += text(", chunks of ", one.chunk);
+  }
+  return listed;
+}
+
+std::int64_t store_bytes(const Size& size, std::int64_t elem_bytes) {
+  return round_up(size[0] * size[1] * size[2] * size[3] * elem_bytes, kTorchBlock);
+}
+
+double segment_seconds(const Schedule& schedule, const Speed& speed) {
+  double total = 0;
+  for (std::size_t at = 0; at < schedule.layers().size(); ++at) {
+    const StreamLayer& layer = schedule.layers()[at];
+    const auto& [t, h, w, c] = schedule.made(at);
+    const auto strips = static_cast<double>(schedule.calls()[at]);
+    const auto chunks = static_cast<double>(schedule.chunk_count());
+    const double made = elements(schedule.made(at));
+    total += layer_macs(layer, schedule.tokens(at)) * made / speed.macs;
+    // What is made is written, read and written again with its bias.
+    double moved = made * (layer.residual < 0 ? 3 : 4);
+    const auto& [cached, rows, columns, channels] = schedule.caches()[at];
+    if (layer.padded) moved += 2 * strips * elements({t, rows, columns, channels});
+    // Kept rows and cached frames are copied to their buffer and back.
+    moved += 4 * strips * elements(schedule.lines()[at]);
+    moved += 4 * strips * chunks * elements(schedule.caches()[at]);
+    total += moved * static_cast<double>(schedule.elem_bytes()) / speed.bytes;
+    total += strips * chunks * speed.call;
+  }
+  return total;
+}
+
+std::vector<std::int64_t> strip_heights(std::int64_t read, std::int64_t made) {
+  const std::int64_t unit = std::max<std::int64_t>(1, made / read);
+  const std::int64_t rows = made / unit;
+  std::vector<std::int64_t> heights = {0};
+  for (std::int64_t count = 2; count <= rows; count += std::max<std::int64_t>(1, count / 4)) {
+    const std::int64_t height = (rows + count - 1) / count * unit;
+    if (heights.size() == 1 || height < heights.back()) heights.push_back(height);
+  }
+  if (rows > 1 && heights.back() > unit) heights.push_back(unit);
+  return heights;
+}
+
+}  // namespace truetile

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/stream/schedule.hpp"
+
+namespace truetile {
+
+/// A rough machine: multiply-adds and bytes a second, seconds lost in a layer call. The defaults
+/// are an H200's on half precision; other machines are slower in about the same proportions, and
+/// plans are only compared with each other.
+struct Speed {
+  double macs = 3e14;
+  double bytes = 3e12;
+  double call = 4e-5;
+};
+
+/// Segments in order with whole values (stores) between them. Low resolutions run whole, because
+/// attention needs whole frames and short strips starve a GPU; the rest runs in strips.
+struct StreamPlan {
+  std::vector<Segment> segments;
+  std::int64_t bytes = 0;  ///< peak of device memory with all stores, weights left out
+  double seconds = 0;      ///< predicted
+
+  /// `layers 0-12 whole; layers 13-37 in strips of 64 rows, chunks of 3`.
+  [[nodiscard]] std::string describe() const;
+};
+
+/// A whole value between two segments.
+[[nodiscard]] std::int64_t store_bytes(const Size& size, std::int64_t elem_bytes);
+
+/// Predicted time of a segment: tensor work, traffic and launches.
+[[nodiscard]] double segment_seconds(const Schedule& schedule, const Speed& speed);
+
+/// Strip heights to choose from for layers that read `read` rows and make `made`, the tallest
+/// first; 0 is whole. They cut the rows evenly into 2, 3, 4, 5, 6, 8, 10...: strips of one height
+/// give convolutions of one shape, which are worth tuning.
+[[nodiscard]] std::vector<std::int64_t> strip_heights(std::int64_t read, std::int64_t made);
+
+}  // namespace truetile

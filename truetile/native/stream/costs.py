@@ -1,0 +1,103 @@
+"""What a plan is and what it costs; twin of csrc/core/stream/costs.hpp."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .layer import Size
+from .placement import round_up
+from .schedule import BLOCK, Schedule, Segment, layer_macs
+
+
+@dataclass(frozen=True)
+class Speed:
+    """A rough machine: multiply-adds and bytes a second, seconds lost in a layer call.
+
+    The defaults are an H200's on half precision; other machines are slower in about the same
+    proportions, and plans are only compared with each other.
+    """
+
+    macs: float = 3e14
+    bytes: float = 3e12
+    call: float = 4e-5
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """Segments in order, the peak of device memory with all stores, and the predicted time."""
+
+    segments: tuple[Segment, ...]
+    bytes: int
+    seconds: float
+
+    def describe(self) -> str:
+        """`layers 0-12 whole; layers 13-37 in strips of 64 rows, chunks of 3`."""
+        if len(self.segments) > 2:
+            return self._describe_passes()
+        parts = []
+        for one in self.segments:
+            rows = f"in strips of {one.rows} rows" if one.rows else "whole"
+            chunk = f", chunks of {one.chunk}" if one.chunk else ""
+            parts.append(f"layers {one.first}-{one.last - 1} {rows}{chunk}")
+        return "; ".join(parts)
+
+    def _describe_passes(self) -> str:
+        """`20 passes (4 for moments only), 11 in strips of 64 rows or more`."""
+        measured = sum(not one.keep for one in self.segments)
+        text = f"{len(self.segments)} passes"
+        if measured:
+            text += f" ({measured} for moments only)"
+        strips = [one.rows for one in self.segments if one.rows]
+        if strips:
+            text += f", {len(strips)} in strips of {min(strips)} rows or more"
+        return text
+
+
+def store_bytes(size: Size, elem_bytes: int) -> int:
+    """A whole value between two segments."""
+    t, h, w, c = size
+    return round_up(t * h * w * c * elem_bytes, BLOCK)
+
+
+def segment_seconds(schedule: Schedule, speed: Speed) -> float:
+    """Predicted time of a segment: tensor work, traffic and launches."""
+    total = 0.0
+    for at, layer in enumerate(schedule.layers):
+        t = schedule.made(at)[0]
+        strips, chunks = float(schedule.calls[at]), float(schedule.chunk_count)
+        made = _elements(schedule.made(at))
+        total += float(layer_macs(layer, schedule.tokens(at))) * made / speed.macs
+        # What is made is written, read and written again with its bias.
+        moved = made * (3 if layer.residual < 0 else 4)
+        if layer.padded:
+            moved += 2 * strips * _elements((t, *schedule.caches[at][1:]))
+        # Kept rows and cached frames are copied to their buffer and back.
+        moved += 4 * strips * _elements(schedule.lines[at])
+        moved += 4 * strips * chunks * _elements(schedule.caches[at])
+        total += moved * schedule.elem_bytes / speed.bytes
+        total += strips * chunks * speed.call
+    return total
+
+
+def strip_heights(read: int, made: int) -> list[int]:
+    """Strip heights for layers that read `read` rows and make `made`, the tallest first.
+
+    0 is whole. They cut the rows evenly into 2, 3, 4, 5, 6, 8, 10...: strips of one height give
+    convolutions of one shape, which are worth tuning.
+    """
+    unit = max(1, made // read)
+    rows = made // unit
+    heights = [0]
+    count = 2
+    while count <= rows:
+        height = -(-rows // count) * unit
+        if len(heights) == 1 or height < heights[-1]:
+            heights.append(height)
+        count += max(1, count // 4)
+    if rows > 1 and heights[-1] > unit:
+        heights.append(unit)
+    return heights
+
+
+def _elements(size: Size) -> float:
+    return float(size[0] * size[1]) * float(size[2] * size[3])

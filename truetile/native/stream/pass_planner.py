@@ -1,0 +1,192 @@
+"""The fastest passes within some memory; twin of csrc/core/stream/pass_planner.cpp.
+
+Only a *base*, a value that alone is enough to go on from, starts a span of passes; inside a span
+everything is made again from its start, except that the middle of a residual block may be stored.
+So spans do not depend on each other, and the fastest plan within some memory is a shortest path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from ..grid import require
+from .costs import Speed, StreamPlan, segment_seconds, store_bytes, strip_heights
+from .layer import LayerKind, Size, StreamLayer, clean_cuts, value_sizes
+from .passes import has_attention, may_overwrite, outside_reads, pass_targets
+from .schedule import Schedule, Segment, layer_macs
+
+_CHUNKS = (16, 8, 4, 3, 2, 1)
+_STEP = 12  # the next plan is smaller by at least one part in so many
+
+
+def pass_plans(
+    layers: Sequence[StreamLayer], clip: Size, elem_bytes: int, speed: Speed
+) -> list[StreamPlan]:
+    """Plans in passes, fastest first, each smaller than those before it."""
+    planner = _Planner(layers, clip, elem_bytes, speed)
+    plans: list[StreamPlan] = []
+    room = 1 << 60
+    while (plan := planner.fastest(room)) is not None:
+        if plans and plan.seconds <= plans[-1].seconds:
+            plans.pop()
+        plans.append(plan)
+        room = plan.bytes - max(1, plan.bytes // _STEP)
+    return plans
+
+
+@dataclass(frozen=True)
+class _Option:
+    """One way to run some layers, with its memory and time."""
+
+    segment: Segment
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class _Span:
+    """The passes from one base to the next; `bytes` with the stores of both."""
+
+    segments: tuple[Segment, ...]
+    bytes: int
+    seconds: float
+
+
+class _Planner:
+    def __init__(
+        self, layers: Sequence[StreamLayer], clip: Size, elem_bytes: int, speed: Speed
+    ) -> None:
+        self._layers, self._clip = layers, clip
+        self._elem_bytes, self._speed = elem_bytes, speed
+        self._sizes = value_sizes(layers, clip)
+        self._targets = pass_targets(layers)
+        self._clean = clean_cuts(layers)
+        self._options: dict[Segment, _Option] = {}
+        self._ahead: dict[tuple[int, int, int], bool] = {}
+        count = len(layers)
+        # Both sides of an attention are stored, so that no pass repeats it.
+        self._stored = {count}
+        for index, layer in enumerate(layers):
+            if layer.attends:
+                alone = self._clean[layer.source] and self._clean[index + 1]
+                where = f"the only value read behind it (layer {index})"
+                require(alone, "source", layer.source, where)
+                self._stored |= {layer.source, index + 1}
+        self._bases = [
+            value
+            for value in range(1, count)
+            if self._clean[value] and (value in self._targets or self._resamples(value))
+        ]
+        self._bases = [0, *self._bases, count]
+        # Seconds of tensor work up to each layer, at the full rate.
+        self._work = [0.0]
+        for index, layer in enumerate(layers):
+            t, h, w, c = self._sizes[index + 1]
+            tokens = (t if layer.kind == LayerKind.CLIP_ATTENTION else 1) * h * w
+            macs = float(layer_macs(layer, tokens)) * float(t * w) * float(c) * float(h)
+            self._work.append(self._work[-1] + macs / speed.macs)
+
+    def fastest(self, room: int) -> StreamPlan | None:
+        """The fastest plan within `room` bytes: a shortest path through the bases."""
+        best: dict[int, StreamPlan] = {0: StreamPlan((), 0, 0.0)}
+        for end in self._bases[1:]:
+            for start in reversed([base for base in self._bases if base < end]):
+                if start in best:
+                    limit = best[end].seconds if end in best else float("inf")
+                    span = self._span(start, end, room, limit - best[start].seconds)
+                    if span is not None:
+                        so_far = best[start]
+                        best[end] = StreamPlan(
+                            so_far.segments + span.segments,
+                            max(so_far.bytes, span.bytes),
+                            so_far.seconds + span.seconds,
+                        )
+                if start in self._stored:
+                    break
+        return best.get(len(self._layers))
+
+    def _span(self, start: int, end: int, room: int, limit: float) -> _Span | None:
+        """The fastest passes between two bases that take less than `limit` seconds."""
+        found = None
+        for passes in self._ways(start, end):
+            span = self._run(passes, start, room, limit)
+            if span is not None:
+                found, limit = span, span.seconds
+        return found
+
+    def _ways(self, start: int, end: int) -> Iterator[list[Segment]]:
+        inner = [value for value in self._targets if start < value < end]
+        if len(inner) == 1 and not self._clean[inner[0]]:
+            last = Segment(inner[0], end)
+            if outside_reads(self._layers, last) <= {start, inner[0]}:
+                yield [Segment(start, inner[0]), last]
+        repeated = [Segment(start, value, keep=False) for value in inner]
+        yield [*repeated, Segment(start, end)]
+
+    def _run(self, passes: list[Segment], start: int, room: int, limit: float) -> _Span | None:
+        stores = self._store(start)
+        segments: list[Segment] = []
+        peak, seconds = 0, 0.0
+        least = sum(self._work[one.last] - self._work[one.first] for one in passes)
+        if stores >= room or least >= limit:
+            return None
+        for one in passes:
+            over = start if one is passes[-1] and self._may_overwrite(one, start) else -1
+            if one.keep and over < 0:
+                stores += self._store(one.last)
+            option = self._fitting(one.first, one.last, room - stores)
+            if option is None or not seconds + option.seconds < limit:
+                return None
+            segments.append(replace(option.segment, keep=one.keep, over=over))
+            peak = max(peak, stores + option.bytes)
+            seconds += option.seconds
+        return _Span(tuple(segments), peak, seconds)
+
+    def _may_overwrite(self, one: Segment, value: int) -> bool:
+        key = (one.first, one.last, value)
+        if key not in self._ahead:
+            self._ahead[key] = may_overwrite(self._layers, self._clip, one, value)
+        return self._ahead[key]
+
+    def _fitting(self, first: int, last: int, room: int) -> _Option | None:
+        """The fastest way to run layers within `room` bytes: of each chunk the tallest strips."""
+        heights = self._heights(first, last)
+        frames = self._sizes[self._layers[first].source][0]
+        if has_attention(self._layers, first, last):
+            frames = 1  # all at once, however many they are
+        best: _Option | None = None
+        for chunk in (0, *(chunk for chunk in _CHUNKS if chunk < frames)):
+            low, high = 0, len(heights)  # shorter strips need less
+            while low < high:
+                middle = (low + high) // 2
+                if self._option(first, last, heights[middle], chunk).bytes <= room:
+                    high = middle
+                else:
+                    low = middle + 1
+            if low < len(heights):
+                one = self._option(first, last, heights[low], chunk)
+                if best is None or one.seconds < best.seconds:
+                    best = one
+        return best
+
+    def _heights(self, first: int, last: int) -> list[int]:
+        if has_attention(self._layers, first, last):
+            return [0]
+        return strip_heights(self._sizes[self._layers[first].source][1], self._sizes[last][1])
+
+    def _option(self, first: int, last: int, rows: int, chunk: int) -> _Option:
+        segment = Segment(first, last, rows, chunk)
+        if segment not in self._options:
+            schedule = Schedule(self._layers, self._clip, segment, self._elem_bytes)
+            seconds = segment_seconds(schedule, self._speed)
+            self._options[segment] = _Option(segment, schedule.peak_bytes, seconds)
+        return self._options[segment]
+
+    def _store(self, value: int) -> int:
+        inside = 0 < value < len(self._layers)
+        return store_bytes(self._sizes[value], self._elem_bytes) if inside else 0
+
+    def _resamples(self, value: int) -> bool:
+        rows = self._layers[value].rows
+        return rows.up > 1 or rows.stride > 1
