@@ -1,7 +1,7 @@
 """Runs a program exactly: segment by segment, and on a smaller plan when memory runs out.
 
-What is finished stays: rows that were written are never made again, and a whole value at a cut is
-kept as long as the next plan cuts there, too.
+What is finished stays: rows that were written are never made again, and a stored value is kept as
+long as the next plan reads it, too. Moments of a value are the same in any plan.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import torch
 from ..errors import LadderExhausted
 from ..families.program import Program
 from ..report import human_bytes
-from ..stream import Schedule, Segment, Span, StreamPlan
-from .exact_output import HostSink, Store
-from .exact_segment import SegmentRun
+from ..stream import Schedule, Segment, Span, StreamPlan, outside_reads, value_sizes
+from .exact_output import HostSink, MeasuredOutput, Store
+from .exact_segment import Output, SegmentRun
 from .exact_source import ClipSource
 from .exact_weights import Packed
 from .memory import is_out_of_memory, release
@@ -52,7 +52,7 @@ class Tally:
     plans: list[StreamPlan] = field(default_factory=list)
     steps: int = 0
     macs: float = 0.0
-    macs_once: float = 0.0  # of a run that nothing interrupts
+    macs_once: float = 0.0  # of each layer made once
 
     @property
     def work_factor(self) -> float:
@@ -70,6 +70,10 @@ class ExactRun:
         c, t, h, w = job.source.shape
         self._clip = (t, h, w, c)
         self._weights = weights
+        self._sizes = value_sizes(job.program.shapes, self._clip)
+        # Groups of the norms that read each value.
+        self._groups = {one.source: one.groups for one in job.program.shapes if one.groups}
+        self._moments: dict[int, torch.Tensor] = {}  # of whole values
         self._stores: dict[int, Store] = {}
         # Finished rows of each value that is stored or given out, in the plans so far.
         self._finished: dict[int, int] = {}
@@ -89,6 +93,8 @@ class ExactRun:
         last plan.
         """
         plan = self._plans[0]
+        whole = Segment(0, len(self._job.program.layers))
+        self.tally.macs_once = macs_of(self._schedule(whole))
         try:
             while not self._attempt(plan, check_interrupt, progress):
                 release(self._job.device)
@@ -102,57 +108,119 @@ class ExactRun:
     def _attempt(self, plan: StreamPlan, check_interrupt, progress) -> bool:
         """Runs what is left of a plan; False when memory ran out."""
         self.tally.plans.append(plan)
-        schedules = [self._schedule(segment) for segment in plan.segments]
+        left = self._left(plan)
+        self._drop_unused(left)
+        schedules = [self._schedule(segment) for segment in left]
         work = [macs_of(one) for one in schedules]
-        self.tally.macs_once = sum(work)
         done = 0.0
-        for segment, schedule, macs in zip(plan.segments, schedules, work, strict=True):
+        for at, (segment, schedule) in enumerate(zip(left, schedules, strict=True)):
 
-            def report(share: float, done: float = done, macs: float = macs) -> None:
+            def report(share: float, done: float = done, macs: float = work[at]) -> None:
                 if progress is not None:
-                    progress((done + share * macs) / self.tally.macs_once)
+                    progress((done + share * macs) / sum(work))
 
             if not self._segment(segment, schedule, check_interrupt, report):
                 return False
-            done += macs
+            self._drop_unused(left[at + 1 :])
+            done += work[at]
         return True
+
+    def _left(self, plan: StreamPlan) -> list[Segment]:
+        """The segments that must still run, found from the end backwards."""
+        shapes = self._job.program.shapes
+        values, norms = {len(shapes)}, set()
+        left = []
+        for one in reversed(plan.segments):
+            finished = self._finished.get(one.last, 0) == self._sizes[one.last][1]
+            makes = one.last in values and not finished
+            if makes or (one.last in norms and one.last not in self._moments):
+                left.append(one)
+                values |= outside_reads(shapes, one)
+                norms |= {shape.source for shape in shapes[one.first : one.last] if shape.groups}
+        return left[::-1]
 
     def _segment(self, segment: Segment, schedule: Schedule, check_interrupt, report) -> bool:
         """Runs what is left of a segment; False when memory ran out."""
         job, value = self._job, segment.last
-        rows = schedule.sizes[value][1]
-        steps = 0
+        rows = self._sizes[value][1]
+        steps = finished = 0
 
         def step_done(made: Span, complete: bool) -> None:
-            nonlocal steps
+            nonlocal steps, finished
             steps += 1
             if complete:
-                self._finished[value] = made.end
+                finished = made.end
                 self.tally.steps += steps
                 steps = 0
-            report(self._finished.get(value, 0) / rows)
+            report(finished / rows)
 
-        begin = self._finished.get(value, 0)
-        if begin == rows:
-            return True
+        begin = finished = self._finished.get(value, 0)
         if begin:
             schedule = self._schedule(segment, begin)
+        output = None
         try:
-            output = self._sink if value == len(job.program.layers) else self._store(schedule)
+            output = self._output(segment)
+            weights = self._pass_weights(segment)
             run = SegmentRun(
-                job.program, schedule, self._weights, job.device, job.dtype, self._read, output
+                job.program, schedule, weights, job.device, job.dtype, self._read, output
             )
             run.run(step_done, check_interrupt)
         except Exception as error:
             # The traceback holds the tensors of the failed call until this block is left.
             if not is_out_of_memory(error):
                 raise
+            self._fail(segment, output, finished)
             return False
         finally:
-            finished = self._finished.get(value, 0)
             self.tally.macs += macs_of(schedule, until=finished)
-        self._drop(lambda stored: stored <= segment.first)
+        self._finish(segment, output)
         return True
+
+    def _output(self, segment: Segment) -> Output:
+        """Where a segment's value goes; moments of rows that are stored already are in it."""
+        value = segment.last
+        if value == len(self._job.program.layers):
+            return self._sink
+        job, begin = self._job, self._finished.get(value, 0)
+        if segment.over >= 0:
+            self._stores[value] = self._stores[segment.over]
+        elif segment.keep and value not in self._stores:
+            new = {"dtype": job.dtype, "device": job.device}
+            self._stores[value] = Store(torch.empty(self._sizes[value], **new))
+        store = self._stores[value] if segment.keep else None
+        output = MeasuredOutput(store, self._groups.get(value, 0), job.device)
+        if begin:
+            output.written(Span(0, self._sizes[value][0]), Span(0, begin))
+        return output
+
+    def _pass_weights(self, segment: Segment) -> tuple[Packed, ...]:
+        """The layers' weights, with the norms of a segment ready to use."""
+        weights = list(self._weights)
+        for index in range(segment.first, segment.last):
+            shape = self._job.program.shapes[index]
+            if shape.groups:
+                weights[index] = weights[index].with_moments(self._moments[shape.source])
+        return tuple(weights)
+
+    def _finish(self, segment: Segment, output: Output) -> None:
+        if segment.last in self._groups:
+            self._moments[segment.last] = output.moments
+        if segment.keep:
+            self._finished[segment.last] = self._sizes[segment.last][1]
+        if segment.over >= 0:
+            del self._stores[segment.over], self._finished[segment.over]
+
+    def _fail(self, segment: Segment, output: Output | None, finished: int) -> None:
+        """Keeps what a segment made before memory ran out."""
+        if segment.over >= 0:
+            if isinstance(output, MeasuredOutput) and output.begun:
+                # Its input is gone where its output lies: only the beginning is left.
+                self._stores.clear()
+                self._finished.clear()
+            else:
+                self._stores.pop(segment.last, None)
+        elif segment.keep and finished:
+            self._finished[segment.last] = finished
 
     def _next(self, failed: StreamPlan) -> StreamPlan:
         smaller = [plan for plan in self._plans if plan.bytes < failed.bytes]
@@ -161,27 +229,21 @@ class ExactRun:
                 f"out of memory: {failed.describe()} needs about {human_bytes(failed.bytes)}"
             )
         far = [plan for plan in smaller if plan.bytes <= _NEXT_SHARE * failed.bytes]
-        plan = far[0] if far else smaller[-1]
-        cuts = {segment.last for segment in plan.segments}
-        self._drop(lambda stored: stored not in cuts)
-        return plan
+        return far[0] if far else smaller[-1]
 
-    def _drop(self, when: Callable[[int], bool]) -> None:
-        for value in [value for value in self._stores if when(value)]:
-            del self._stores[value], self._finished[value]
+    def _drop_unused(self, left: Sequence[Segment]) -> None:
+        """Frees the stores that no segment of `left` reads or goes on with."""
+        shapes = self._job.program.shapes
+        used = {one.last for one in left if one.keep and one.over < 0}
+        used = used.union(*(outside_reads(shapes, one) for one in left))
+        used -= {one.last for one in left if one.over >= 0}
+        for value in [value for value in self._stores if value not in used]:
+            del self._stores[value]
+            self._finished.pop(value, None)
 
     def _schedule(self, segment: Segment, begin: int = 0) -> Schedule:
         shapes = self._job.program.shapes
         return Schedule(shapes, self._clip, segment, self._job.dtype.itemsize, begin)
-
-    def _store(self, schedule: Schedule) -> Store:
-        value = schedule.segment.last
-        if value not in self._stores:
-            job = self._job
-            size = schedule.sizes[value]
-            self._stores[value] = Store(torch.empty(size, dtype=job.dtype, device=job.device))
-            self._finished[value] = 0
-        return self._stores[value]
 
     def _read(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
         """Rows of a stored value, or of the clip itself, as [t, h, w, C] on the device."""

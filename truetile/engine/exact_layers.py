@@ -32,7 +32,7 @@ def fill_padded(
         inner,
         weights.gamma,
         weights.beta,
-        rms=weights.gamma is not None,
+        rms=weights.rms,
         silu=silu,
         top=rows.top,
         bottom=rows.bottom,
@@ -126,32 +126,50 @@ def write_time(
 
 
 def attend(out: torch.Tensor, x: torch.Tensor, weights: Packed) -> None:
-    """One-head attention over each frame of `x` [t, h, w, C], added to it, into `out`."""
+    """One-head attention over each frame of `x` [t, h, w, C], added to it, into `out`.
+
+    `out` may be `x` itself.
+    """
     for source, target in zip(x, out, strict=True):
         attend_clip(target[None], source[None], weights, causal=False)
 
 
 def attend_clip(out: torch.Tensor, x: torch.Tensor, weights: Packed, causal: bool) -> None:
-    """One-head attention over all of `x` [t, h, w, C], added to it, into `out`.
+    """One-head attention over all of `x` [t, h, w, C], added to it, into `out` (or `x` itself).
 
-    With `causal` a frame sees itself and those before it.
+    With `causal` a frame sees itself and those before it. Only keys and values are whole; queries
+    are made block by block.
     """
     t, h, w, c = x.shape
-    value = torch.empty((t, h, w, c), dtype=x.dtype, device=x.device)
-    native.norm_pad(x, value, weights.gamma, weights.beta, rms=True)
-    value = value.view(1, t * h * w, c)
-    q, k, v = F.linear(value, weights.weight, weights.bias).chunk(3, dim=-1)
-    value = torch.empty_like(value)
-    own = h * w if causal else t * h * w
-    for frame in range(0, t * h * w, own):
+    tokens = t * h * w
+    own = h * w if causal else tokens
+    block = min(own, attention_rows(tokens))
+    keys_values = x.new_empty((2, 1, tokens, c))
+    normed = x.new_empty((block, c))
+    source, target = x.reshape(tokens, c), out.view(tokens, c)
+
+    def project(values: torch.Tensor, index: int) -> torch.Tensor:
+        """Norm of `values` [n, C] times the weights for queries (0), keys (1) or values (2)."""
+        part = normed[: values.shape[0]]
+        native.norm_pad(
+            values[None, None], part[None, None], weights.gamma, weights.beta, rms=weights.rms
+        )
+        rows = slice(index * c, (index + 1) * c)
+        bias = None if weights.bias is None else weights.bias[rows]
+        return F.linear(part, weights.weight[rows], bias)
+
+    for at in range(0, tokens, block):
+        for index in (0, 1):
+            made = project(source[at : at + block], 1 + index)
+            keys_values[index, 0, at : at + block].copy_(made)
+    for frame in range(0, tokens, own):
         end = frame + own
-        block = attention_rows(end)
+        keys, values = keys_values[:, :, :end]
         for at in range(frame, end, block):
-            part = q[:, at : min(end, at + block)]
-            made = F.scaled_dot_product_attention(part, k[:, :end], v[:, :end])
-            value[:, at : at + part.shape[1]] = made
-    value = F.linear(value, weights.proj, weights.proj_bias)
-    torch.add(x, value.view(t, h, w, c), out=out)
+            part = source[at : min(end, at + block)]
+            made = F.scaled_dot_product_attention(project(part, 0)[None], keys, values)[0]
+            made = F.linear(made, weights.proj, weights.proj_bias)
+            torch.add(part, made, out=target[at : at + part.shape[0]])
 
 
 def replicate_edges(

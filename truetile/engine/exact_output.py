@@ -1,4 +1,4 @@
-"""Where a segment's result goes: a whole value for the next segment, or the host."""
+"""Where a segment's result goes: a whole value for later segments, their norms, or the host."""
 
 from __future__ import annotations
 
@@ -21,6 +21,39 @@ class Store:
 
     def put(self, frames: Span, rows: Span, made: torch.Tensor) -> None:
         self.target(frames, rows).copy_(made)
+
+    def written(self, frames: Span, rows: Span) -> None:
+        """Nothing more to do."""
+
+
+class MeasuredOutput:
+    """Gathers the moments of a value for the group norms that read it, and stores it or does not.
+
+    `moments` is complete when the value is; `begun` tells whether any row was given a place.
+    """
+
+    def __init__(self, store: Store | None, groups: int, device: torch.device) -> None:
+        new = {"dtype": torch.float64, "device": device}
+        self._store = store
+        self._groups = groups
+        self._scratch = torch.empty(native.group_moments_scratch(max(1, groups)), **new)
+        self.moments = torch.zeros((max(1, groups), 3), **new)
+        self.begun = False
+
+    def target(self, frames: Span, rows: Span) -> torch.Tensor | None:
+        self.begun = True
+        return None if self._store is None else self._store.target(frames, rows)
+
+    def put(self, frames: Span, rows: Span, made: torch.Tensor) -> None:
+        self._measure(made)
+
+    def written(self, frames: Span, rows: Span) -> None:
+        if self._store is not None:
+            self._measure(self._store.target(frames, rows))
+
+    def _measure(self, values: torch.Tensor) -> None:
+        if self._groups:
+            native.group_moments(values, self.moments, self._scratch, self._groups)
 
 
 class HostSink:
@@ -65,6 +98,9 @@ class HostSink:
             hi=self._finish.hi,
         )
         self._output.commit(begin, end, out)
+
+    def written(self, frames: Span, rows: Span) -> None:
+        """Never called with anything new: there is no target."""
 
     def all_finite(self) -> bool:
         """Whether everything so far was finite; waits for the device."""

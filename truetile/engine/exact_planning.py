@@ -27,6 +27,8 @@ _SLACK = 1.15
 NEARLY_FASTEST = f"the least memory within {_SLACK - 1:.0%} of the fastest"
 # What the process grows by on the CPU besides tensors: oneDNN's scratch and code, as measured.
 _CPU_BYTES = 10 << 20
+# Moments with their scratch, and factor and summand of each channel in one pass.
+_MOMENT_BYTES = 1 << 20
 _RESULT_BYTES = 4  # an element of the result: float32 unless the caller asks for another
 
 
@@ -93,15 +95,17 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
     frames = source.shape[2] if source.dim() == 5 else 1
     clip = (frames, *source.shape[-2:], source.shape[1])
     beside = packed_bytes(program, port.dtype)
+    if any(shape.groups for shape in program.shapes):
+        beside += _MOMENT_BYTES
     if port.device.type == "cpu":
         result = math.prod(value_sizes(program.shapes, clip)[-1])
         beside += source.shape[0] * result * _RESULT_BYTES + _CPU_BYTES
-    plans = _plans(program.shapes, clip, port.dtype.itemsize)
+    plans = plans_for(program.shapes, clip, port.dtype.itemsize)
     return Offer(program, clip, port.dtype.itemsize, plans, beside)
 
 
 @functools.lru_cache(maxsize=64)
-def _plans(shapes: tuple[StreamLayer, ...], clip: tuple[int, ...], elem_bytes: int):
+def plans_for(shapes: tuple[StreamLayer, ...], clip: tuple[int, ...], elem_bytes: int):
     # Thousands of schedules are weighed, which takes as long as decoding a small image.
     return tuple(candidates(shapes, clip, elem_bytes))
 

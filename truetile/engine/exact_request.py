@@ -11,11 +11,11 @@ from .. import native
 from ..errors import NonFiniteError
 from ..memory import tensors
 from ..report import Report, human_bytes
-from ..stream import StreamPlan, candidates, value_sizes
+from ..stream import StreamPlan, value_sizes
 from . import selftest
 from .exact import ExactJob, ExactRun, Tally
 from .exact_output import Store
-from .exact_planning import ExactPlan, make_exact_plan
+from .exact_planning import ExactPlan, make_exact_plan, plans_for
 from .exact_segment import SegmentRun
 from .exact_weights import Packed, pack
 from .inputs import check_finite
@@ -126,9 +126,9 @@ class ExactRequest:
             )
 
     def _float32_plans(self) -> list[StreamPlan]:
-        plans = candidates(self._plan.program.shapes, self._clip(), 4)
+        plans = plans_for(self._plan.program.shapes, self._clip(), 4)
         fitting = [plan for plan in plans if plan.bytes <= self._plan.plans[0].bytes]
-        return fitting or plans[-1:]
+        return fitting or [plans[-1]]
 
     def _clip(self) -> tuple[int, int, int, int]:
         return (*self._source.shape[2:], self._source.shape[1])
@@ -190,6 +190,8 @@ def _same(latent: torch.Tensor) -> torch.Tensor:
 def describe(plan: ExactPlan, stream: StreamPlan) -> str:
     """`Wan 2.1 in strips of 64 rows, chunks of 3 latents`: the part that is streamed."""
     program = plan.program
+    if len(stream.segments) > 2:
+        return f"{program.family}: {stream.describe()}"
     streamed = stream.segments[-1 if program.operation == "decode" else 0]
     unit = "rows" if program.operation == "decode" else "rows of latents"
     rows = f"in strips of {streamed.rows} {unit}" if streamed.rows else "in whole frames"

@@ -46,6 +46,9 @@ class Output(Protocol):
     def put(self, frames: Span, rows: Span, made: torch.Tensor) -> None:
         """Takes finished rows [t, h, w, C]; they may be overwritten afterwards."""
 
+    def written(self, frames: Span, rows: Span) -> None:
+        """Follows when a `target` has been filled."""
+
 
 class SegmentRun:
     """The buffers of one segment and the walk through it; all memory is its own."""
@@ -125,12 +128,15 @@ class SegmentRun:
             residual = None
             if layer.shape.residual >= 0 and layer.packing is None:
                 residual = self._rows(layer.shape.residual, frames.out, rows.out, strip)
-            finished = made if out is None else out
+            finished = out
+            if out is None:
+                upsampled = layer.shape.rows.up * layer.shape.columns.up > 1
+                finished = self._unplaced(at, strip, frames) if upsampled else made
             write_rows(finished, made, layer.shape, rows, self._weights[at].bias, residual)
             if residual is None:
                 self._add_residual(at, finished, strip, frames)
             if out is None:
-                self._output.put(frames.out, rows.out, made)
+                self._output.put(frames.out, rows.out, finished)
         self._close(at, strip, frames)
 
     def _time(self, at, strip, chunk, last: bool) -> None:
@@ -152,17 +158,19 @@ class SegmentRun:
         layer, rows, frames = self._layers[at], strip.layers[at].out, chunk[at]
         out = self._open(at, strip, frames)
         if rows.length:
-            target = out
-            if target is None:
-                _, _, columns, channels = self._schedule.made(at)
-                shape = (frames.out.length, rows.length, columns, channels)
-                target = self._workspace.new_empty(shape)
+            target = self._unplaced(at, strip, frames) if out is None else out
             x = self._rows(layer.shape.source, frames.read, strip.layers[at].read, strip)
             self._move(target, x, layer, layer.shape.shuffle, rows, frames, add=False)
             self._add_residual(at, target, strip, frames)
             if out is None:
                 self._output.put(frames.out, rows, target)
         self._close(at, strip, frames)
+
+    def _unplaced(self, at: int, strip: StripRows, frames: LayerFrames) -> torch.Tensor:
+        """Memory for new rows that have no place of their own."""
+        _, _, columns, channels = self._schedule.made(at)
+        shape = (frames.out.length, strip.layers[at].out.length, columns, channels)
+        return self._workspace.new_empty(shape)
 
     def _add_residual(self, at, made: torch.Tensor, strip, frames: LayerFrames) -> None:
         """Adds a layer's residual, if it has one, to its new rows."""
@@ -238,8 +246,11 @@ class SegmentRun:
 
     def _close(self, at: int, strip: StripRows, frames: LayerFrames) -> None:
         """Saves the rows that the next strip needs."""
+        if at + 1 == len(self._layers):
+            self._output.written(frames.out, strip.layers[at].out)
+            return
         keep = strip.values[at].keep
-        if keep.length == 0 or at + 1 == len(self._layers):
+        if keep.length == 0:
             return
         line = self._lines[at][frames.out.begin : frames.out.end, : keep.length]
         line.copy_(self._windows[at][:, self._windows[at].shape[1] - keep.length :])

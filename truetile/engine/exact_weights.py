@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
+from .. import native
 from ..families.program import Layer, Program
 from ..stream import AxisRule, LayerKind
 
@@ -16,7 +17,9 @@ class Packed:
 
     `weight` is [O, I, kh, kw], or [O, I, kt, kh, kw] where time is convolved; an upsampling one has
     the phases' weights one after the other in O. [3C, C] for attention with `proj` [C, C]. `gamma`
-    and `beta` [I] of the norm are float32, and so is the bias of a convolution.
+    and `beta` [I] of the norm are float32, and so is the bias of a convolution. A group norm has
+    `eps`: `gamma` and `beta` are the module's, until `with_moments` makes them the factor and the
+    summand of each channel.
     """
 
     weight: torch.Tensor
@@ -25,6 +28,18 @@ class Packed:
     beta: torch.Tensor | None
     proj: torch.Tensor | None
     proj_bias: torch.Tensor | None
+    eps: float | None = None
+
+    @property
+    def rms(self) -> bool:
+        """Whether its norm is an RMS norm over channels."""
+        return self.gamma is not None and self.eps is None
+
+    def with_moments(self, state: torch.Tensor) -> Packed:
+        """The same with a group norm over values of these moments, as x * gamma + beta."""
+        scale, shift = torch.empty_like(self.gamma), torch.empty_like(self.beta)
+        native.group_affine(state, self.gamma, self.beta, self.eps, scale, shift)
+        return replace(self, gamma=scale, beta=shift)
 
 
 def pack(program: Program, device: torch.device, dtype: torch.dtype) -> tuple[Packed | None, ...]:
@@ -93,14 +108,16 @@ def _pack(layer: Layer, device: torch.device, dtype: torch.dtype) -> Packed:
     bias = vector(layer.conv, "bias", kind)
     if layer.more and bias is not None:
         bias = torch.cat([bias, *(vector(part, "bias", kind) for part in layer.more)])
+    grouped = layer.shape.groups > 0
     proj = None
     if layer.proj is not None:
         proj = layer.proj.weight.detach().flatten(1).to(device=device, dtype=dtype)
     return Packed(
         weight,
         bias[: layer.outputs] if layer.outputs and bias is not None else bias,
-        vector(layer.norm, "gamma", torch.float32),
+        vector(layer.norm, "weight" if grouped else "gamma", torch.float32),
         vector(layer.norm, "bias", torch.float32),
         proj,
         vector(layer.proj, "bias", dtype),
+        float(layer.norm.eps) if grouped else None,
     )

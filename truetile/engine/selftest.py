@@ -1,17 +1,27 @@
 """Proves on this machine, before the exact engine is trusted, that it equals the module.
 
 A small input goes through both, once for each (structure, dtype, device). It is cut into strips of
-one row of latents and chunks of one latent, so that every line buffer and cached frame counts.
+a few rows and chunks of one latent, so that every line buffer and cached frame counts.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
 from ..families.program import Declined, Program
-from ..stream import Segment, StreamPlan, cuts, value_sizes
+from ..stream import (
+    LayerKind,
+    Segment,
+    StreamLayer,
+    StreamPlan,
+    cuts,
+    make_passes,
+    pass_targets,
+    value_sizes,
+)
 from .exact import ExactJob, ExactRun
 from .exact_weights import pack
 from .output import IDENTITY, HostBatch
@@ -23,6 +33,7 @@ if TYPE_CHECKING:
 # half precision (and TF32) leave, relative to the spread of the values.
 _FULL, _COARSE = 1e-4, 0.05
 _ROWS, _COLUMNS, _FRAMES = 3, 4, 3  # latents
+_STRIP = 5  # rows of any value between passes
 _results: dict[tuple, str | None] = {}
 
 
@@ -67,13 +78,8 @@ def _exact(port: VaePort, program: Program, source: torch.Tensor) -> torch.Tenso
     """[1, C, T, H, W] of the exact engine, cut so that as much as possible is streamed."""
     _, c, t, h, w = source.shape
     shapes = program.shapes
-    decoding = program.operation == "decode"
-    places = cuts(shapes, (t, h, w, c))
-    cut = (min(places) if decoding else max(places)) if places else 0
-    chunks = [0 if program.sees_clip(*span) else 1 for span in ((0, cut), (cut, len(shapes)))]
-    parts = [Segment(0, cut, 0 if decoding else 1, chunks[0])] if cut else []
-    rows = port.spatial if decoding and places else 0
-    parts.append(Segment(cut, len(shapes), rows, chunks[1]))
+    grouped = any(shape.groups for shape in shapes)
+    parts = _passes(shapes, (t, h, w, c)) if grouped else _cut(port, program, (t, h, w, c))
     frames, height, columns, channels = value_sizes(shapes, (t, h, w, c))[-1]
     batch = HostBatch(
         1,
@@ -88,6 +94,29 @@ def _exact(port: VaePort, program: Program, source: torch.Tensor) -> torch.Tenso
     weights = pack(program, port.device, port.dtype)
     ExactRun(job, [StreamPlan(tuple(parts), 0, 0.0)], weights).run()
     return batch.finish()
+
+
+def _cut(port: VaePort, program: Program, clip: tuple[int, int, int, int]) -> list[Segment]:
+    """Two segments that meet where one row of latents makes the shortest strips."""
+    shapes, decoding = program.shapes, program.operation == "decode"
+    places = cuts(shapes, clip)
+    cut = (min(places) if decoding else max(places)) if places else 0
+    chunks = [0 if program.sees_clip(*span) else 1 for span in ((0, cut), (cut, len(shapes)))]
+    parts = [Segment(0, cut, 0 if decoding else 1, chunks[0])] if cut else []
+    rows = port.spatial if decoding and places else 0
+    return [*parts, Segment(cut, len(shapes), rows, chunks[1])]
+
+
+def _passes(shapes: Sequence[StreamLayer], clip: tuple[int, int, int, int]) -> list[Segment]:
+    """Passes that store every third value only, in strips that no resolution divides."""
+    sides = {
+        value
+        for index, shape in enumerate(shapes)
+        if shape.kind == LayerKind.ATTENTION
+        for value in (shape.source, index + 1)
+    }
+    stored = sorted(sides.union(pass_targets(shapes)[::3]) - {0})
+    return make_passes(shapes, clip, stored, _STRIP)
 
 
 def _input(port: VaePort, program: Program) -> torch.Tensor:

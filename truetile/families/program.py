@@ -24,11 +24,11 @@ class Declined(Exception):
 class Layer:
     """One layer: its geometry and the modules that hold its weights.
 
-    `norm` (an RMS norm over channels) and, with `silu`, the activation come before `conv`. For
-    attention `conv` makes queries, keys and values, or only the queries where `more` makes the
-    other two, and `proj` the output. `outputs` keeps only the first so many channels of the
-    convolution (0: all). A still sees zeros before its one frame, so that only the last temporal
-    tap of each kernel matters: `still`.
+    `norm` (an RMS norm over channels, or a group norm where the shape has groups) and, with `silu`,
+    the activation come before `conv`. For attention `conv` makes queries, keys and values, or only
+    the queries where `more` makes the other two, and `proj` the output. `outputs` keeps only the
+    first so many channels of the convolution (0: all). A still sees zeros before its one frame, so
+    that only the last temporal tap of each kernel matters: `still`.
 
     `replicate`: around its input, in space and before the first frame, stand copies of its edges
     instead of zeros. `packing` says how a shuffle or a shortcut finds its channels; of the residual
@@ -130,6 +130,7 @@ class Builder:
             rows,
             columns,
             padded=not unpadded,
+            groups=_groups(norm),
         )
         layer = Layer(shape, module, norm, silu, None, outputs, self._still)
         return self._add(replace(layer, replicate=self._replicate))
@@ -155,7 +156,8 @@ class Builder:
         if made != 3 * channels:
             raise Declined(f"attention makes {made} channels of queries, keys and values")
         kind = LayerKind.CLIP_ATTENTION if clip else LayerKind.ATTENTION
-        shape = StreamLayer(kind, self.value, channels, channels, padded=False)
+        groups = _groups(norm)
+        shape = StreamLayer(kind, self.value, channels, channels, padded=False, groups=groups)
         return self._add(Layer(shape, first, norm, proj=proj, more=tuple(more), causal=causal))
 
     def shuffle(self, rule: Shuffle, packing: Packing) -> int:
@@ -212,6 +214,14 @@ class Builder:
         return self.value
 
 
+def _groups(norm: torch.nn.Module | None) -> int:
+    """Groups of a group norm, 0 for another one or none."""
+    groups = getattr(norm, "num_groups", 0)
+    if groups and (norm.weight is None or norm.bias is None):
+        raise Declined("a group norm without weights")
+    return groups
+
+
 def _rule(kernel: int, stride: int, up: int) -> AxisRule:
     if stride > 1:
         return AxisRule(kernel, stride, 0, kernel - stride, up)
@@ -237,7 +247,7 @@ def _check_shortcut(rule: Shuffle, packing: Packing, channels: int, makes: int) 
 def replace_shape(shape: StreamLayer, **changes) -> StreamLayer:
     """A copy with some fields changed, for either backend's type."""
     names = ("kind", "source", "in_channels", "out_channels", "residual", "kernel_t", "rows")
-    names += ("columns", "padded", "shuffle", "shortcut", "residual_channels")
+    names += ("columns", "padded", "shuffle", "shortcut", "residual_channels", "groups")
     return StreamLayer(**({name: getattr(shape, name) for name in names} | changes))
 
 
@@ -245,6 +255,13 @@ def plain(module: torch.nn.Module, name: str) -> torch.Tensor:
     """The weight `name` of a module, if it is one that any convolution can take."""
     import torch
 
+    for patched in ("forward", "_conv_forward"):
+        if patched in vars(module):
+            raise Declined(f"{type(module).__name__} has another {patched} than its class")
+    if getattr(module, "padding_mode", "zeros") != "zeros":
+        raise Declined(f"padding_mode={module.padding_mode!r}: must be 'zeros'")
+    if getattr(module, "groups", 1) != 1 or set(getattr(module, "dilation", (1,))) != {1}:
+        raise Declined(f"{type(module).__name__} is grouped or dilated")
     weight = getattr(module, name, None)
     if not isinstance(weight, torch.Tensor):
         raise Declined(f"{type(module).__name__} has no {name}")

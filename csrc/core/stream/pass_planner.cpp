@@ -135,10 +135,9 @@ class Planner {
       const Segment& one = passes[at];
       const bool over = at + 1 == passes.size() && overwrites(one, start);
       if (one.keep && !over) stores += store(one.last);
-      const Option* option = fitting(one.first, one.last, room - stores);
+      const Option* option = fitting(one, room - stores);
       if (option == nullptr || !(span.seconds + option->seconds < limit)) return std::nullopt;
       span.segments.push_back(option->segment);
-      span.segments.back().keep = one.keep;
       span.segments.back().over = over ? start : -1;
       span.bytes = std::max(span.bytes, stores + option->bytes);
       span.seconds += option->seconds;
@@ -153,21 +152,21 @@ class Planner {
     return overwrites_[key] = may_overwrite(layers_, clip_, one, value);
   }
 
-  /// The fastest way to run layers within `room` bytes: of each chunk the tallest strips.
-  [[nodiscard]] const Option* fitting(std::int64_t first, std::int64_t last, std::int64_t room) {
-    const std::vector<std::int64_t> tallest = heights(first, last);
-    const std::int64_t frames = source_size(first)[0];
-    const bool attends = has_attention(layers_, first, last);
+  /// The fastest way to run a pass within `room` bytes: of each chunk the tallest strips.
+  [[nodiscard]] const Option* fitting(const Segment& one, std::int64_t room) {
+    const std::vector<std::int64_t> tallest = heights(one.first, one.last);
+    const std::int64_t frames = source_size(one.first)[0];
+    const bool attends = has_attention(layers_, one.first, one.last);
     const Option* best = nullptr;
     for (const std::int64_t chunk : {0, 16, 8, 4, 3, 2, 1}) {
       if (chunk > 0 && (attends || chunk >= frames)) continue;
       // Shorter strips need less.
       const auto at = std::partition_point(tallest.begin(), tallest.end(), [&](std::int64_t rows) {
-        return option(first, last, rows, chunk).bytes > room;
+        return option(one, rows, chunk).bytes > room;
       });
       if (at == tallest.end()) continue;
-      const Option& one = option(first, last, *at, chunk);
-      if (best == nullptr || one.seconds < best->seconds) best = &one;
+      const Option& found = option(one, *at, chunk);
+      if (best == nullptr || found.seconds < best->seconds) best = &found;
     }
     return best;
   }
@@ -177,12 +176,12 @@ class Planner {
     return strip_heights(source_size(first)[1], sizes_[static_cast<std::size_t>(last)][1]);
   }
 
-  [[nodiscard]] const Option& option(std::int64_t first, std::int64_t last, std::int64_t rows,
-                                     std::int64_t chunk) {
-    const auto key = std::make_tuple(first, last, rows, chunk);
+  [[nodiscard]] const Option& option(Segment segment, std::int64_t rows, std::int64_t chunk) {
+    segment.rows = rows;
+    segment.chunk = chunk;
+    const auto key = std::make_tuple(segment.first, segment.last, rows, chunk, segment.keep);
     const auto known = options_.find(key);
     if (known != options_.end()) return known->second;
-    const Segment segment = {first, last, rows, chunk};
     const Schedule schedule(layers_, clip_, segment, elem_bytes_);
     const Option found = {segment, schedule.peak_bytes(), segment_seconds(schedule, speed_)};
     return options_.emplace(key, found).first->second;
@@ -216,8 +215,9 @@ class Planner {
   std::vector<double> work_ = {0.0};  // seconds up to each layer, at the full rate
   std::set<std::int64_t> stored_;
   std::vector<std::int64_t> bases_;
-  // By first and last layer, rows and chunk.
-  std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t>, Option> options_;
+  // By first and last layer, rows, chunk and keep.
+  std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool>, Option>
+      options_;
   std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, bool> overwrites_;
 };
 

@@ -16,6 +16,7 @@ MODULES = (
     "checks_of_results",
     "checks_of_memory",
     "checks_of_exact_video",
+    "checks_of_image_vaes",
 )
 
 

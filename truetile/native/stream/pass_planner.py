@@ -135,10 +135,10 @@ class _Planner:
             over = start if one is passes[-1] and self._may_overwrite(one, start) else -1
             if one.keep and over < 0:
                 stores += self._store(one.last)
-            option = self._fitting(one.first, one.last, room - stores)
+            option = self._fitting(one, room - stores)
             if option is None or not seconds + option.seconds < limit:
                 return None
-            segments.append(replace(option.segment, keep=one.keep, over=over))
+            segments.append(replace(option.segment, over=over))
             peak = max(peak, stores + option.bytes)
             seconds += option.seconds
         return _Span(tuple(segments), peak, seconds)
@@ -149,25 +149,25 @@ class _Planner:
             self._ahead[key] = may_overwrite(self._layers, self._clip, one, value)
         return self._ahead[key]
 
-    def _fitting(self, first: int, last: int, room: int) -> _Option | None:
-        """The fastest way to run layers within `room` bytes: of each chunk the tallest strips."""
-        heights = self._heights(first, last)
-        frames = self._sizes[self._layers[first].source][0]
-        if has_attention(self._layers, first, last):
+    def _fitting(self, one: Segment, room: int) -> _Option | None:
+        """The fastest way to run a pass within `room` bytes: of each chunk the tallest strips."""
+        heights = self._heights(one.first, one.last)
+        frames = self._sizes[self._layers[one.first].source][0]
+        if has_attention(self._layers, one.first, one.last):
             frames = 1  # all at once, however many they are
         best: _Option | None = None
         for chunk in (0, *(chunk for chunk in _CHUNKS if chunk < frames)):
             low, high = 0, len(heights)  # shorter strips need less
             while low < high:
                 middle = (low + high) // 2
-                if self._option(first, last, heights[middle], chunk).bytes <= room:
+                if self._option(one, heights[middle], chunk).bytes <= room:
                     high = middle
                 else:
                     low = middle + 1
             if low < len(heights):
-                one = self._option(first, last, heights[low], chunk)
-                if best is None or one.seconds < best.seconds:
-                    best = one
+                option = self._option(one, heights[low], chunk)
+                if best is None or option.seconds < best.seconds:
+                    best = option
         return best
 
     def _heights(self, first: int, last: int) -> list[int]:
@@ -175,8 +175,8 @@ class _Planner:
             return [0]
         return strip_heights(self._sizes[self._layers[first].source][1], self._sizes[last][1])
 
-    def _option(self, first: int, last: int, rows: int, chunk: int) -> _Option:
-        segment = Segment(first, last, rows, chunk)
+    def _option(self, one: Segment, rows: int, chunk: int) -> _Option:
+        segment = replace(one, rows=rows, chunk=chunk)
         if segment not in self._options:
             schedule = Schedule(self._layers, self._clip, segment, self._elem_bytes)
             seconds = segment_seconds(schedule, self._speed)
