@@ -185,8 +185,9 @@ def small_phases() -> Prompt:
     return prompt
 
 
-R5 = {"text encode": 1, "encode": 2, "sample": 1, "decode": 5, "save": 2}
-SMALL = {"encode": 2, "decode": 5, "save": 2}
+# In GiB: under 5 once models and LoRAs are off, under 1 after the text encode, under 2 else.
+BUDGETS = {"text encode": 5, "encode": 1, "sample": 2, "decode": 2, "save": 2}
+SMALL = {"encode": 1, "decode": 2, "save": 2}
 
 
 def made(prompt: Prompt, **options: Any) -> dict[str, Any]:
@@ -234,7 +235,7 @@ PROMPTS = {
         f"## The small twin of `wan_image_to_video`\n{WRAP_NOTE}\n\n{DEMO}",
     ),
     "seven_phases": (
-        made(seven_phases(), budgets=R5),
+        made(seven_phases(), budgets=BUDGETS),
         f"## Seven phases with budgets\n{BUDGET_NOTE}\n\nNeeds the models of ComfyUI's own Wan "
         "2.2 image-to-video template.",
     ),
