@@ -103,7 +103,7 @@ class Executor {
     if (layer.attends()) {
       const std::int64_t tokens = s_.tokens(at);
       const std::int64_t queries = attention_rows(tokens);
-      const std::int64_t values = (2 * tokens + 3 * queries) * size[3];
+      const std::int64_t values = (3 * tokens + 3 * queries) * size[3];
       call_.push_back((values + queries * tokens) * 8 + queries * tokens * 4);
     } else {
       std::int64_t made = chunk_[at].convolved(layer.kind).length();

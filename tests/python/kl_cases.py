@@ -24,7 +24,9 @@ def kl_module(**changes):
         "latent_channels": 4,
     } | changes
     torch.manual_seed(0)
-    module = diffusers.AutoencoderKL(**config).eval().requires_grad_(False)
+    kind = getattr(diffusers, changes.pop("kind", "AutoencoderKL"))
+    config.pop("kind", None)
+    module = kind(**config).eval().requires_grad_(False)
     for part in module.modules():
         if isinstance(part, torch.nn.GroupNorm):
             part.weight.normal_(1.0, 0.2)

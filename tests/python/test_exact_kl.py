@@ -56,8 +56,9 @@ def test_encode_equals_the_module(vae, size) -> None:
         {"block_out_channels": (8, 16, 24, 24), "layers_per_block": 2},
         {"block_out_channels": (12,), "norm_num_groups": 3},
         {"mid_block_add_attention": False},
+        {"kind": "AutoencoderKLFlux2", "decoder_block_out_channels": (12, 20)},
     ],
-    ids=["no quant convolutions", "four levels", "one level", "no attention"],
+    ids=["no quant convolutions", "four levels", "one level", "no attention", "flux.2"],
 )
 def test_width_and_depth_come_from_the_module(changes) -> None:
     module = kl_module(**changes)

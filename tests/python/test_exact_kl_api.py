@@ -40,6 +40,17 @@ def test_auto_is_exact_for_a_batch_of_stills() -> None:
     assert report.exact and difference(latents, want) <= 1e-4
 
 
+def test_flux_2_is_served_as_its_pipeline_calls_it() -> None:
+    vae = kl_module(kind="AutoencoderKLFlux2")
+    z = torch.randn(1, 4, 6, 10, generator=torch.Generator().manual_seed(1))
+    pixels, report = truetile.decode(vae, z)
+    assert report.exact and report.plan.startswith("Flux.2: "), report.why
+    assert difference(pixels, pixels_of(vae, z)) <= 1e-5
+    latents, report = truetile.encode(vae, pixels)
+    want = vae.encode(pixels.movedim(-1, 1) * 2 - 1).latent_dist.mode()
+    assert report.exact and difference(latents, want) <= 1e-4
+
+
 def test_a_smaller_budget_makes_more_again() -> None:
     vae = kl_module(block_out_channels=(16, 16), mid_block_add_attention=False)
     z = torch.randn(1, 4, 96, 64, generator=torch.Generator().manual_seed(1))

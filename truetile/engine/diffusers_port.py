@@ -35,8 +35,10 @@ class DiffusersPort:
         config = vae.config
         self.latent_channels = config.get("z_dim") or config["latent_channels"]
         self.pixel_channels = config.get("in_channels", 3)
-        # Wan 2.2 counts the pixels of a patch into its channels.
-        self.pixel_channels //= (config.get("patch_size") or 1) ** 2
+        # Wan 2.2 counts the pixels of a patch into its channels; Flux.2's pair is one of latents,
+        # which its pipeline packs.
+        patch = config.get("patch_size")
+        self.pixel_channels //= patch**2 if isinstance(patch, int) else 1
         self.spatial = _spatial_factor(vae)
         self.time = _time_scale(vae)
         self.finish = Affine()

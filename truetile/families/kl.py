@@ -1,21 +1,26 @@
-"""Programs of image VAEs with group norms: SD 1.5, SDXL, SD3, Flux.1, Z-Image.
+"""Programs of image VAEs with group norms: SD 1.5, SDXL, SD3, Flux.1, Z-Image, Flux.2.
 
 ComfyUI's `AutoencoderKL` and `AutoencodingEngine` and diffusers' `AutoencoderKL` are one structure
 under two sets of names, with or without the 1x1 convolutions around the latents. Norms span the
 whole picture, and so does the one-head attention in the middle.
+
+Flux.2 packs 2 x 2 latents into one and normalises them. ComfyUI's module does so itself, for
+diffusers' the pipeline does.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..stream import Shuffle
 from .kl_names import Comfy, Diffusers
+from .packing import LATENT_PATCH
 from .program import Builder, Declined, Program, plain
 
 if TYPE_CHECKING:
     import torch
 
-FAMILY = "AutoencoderKL"
+PATCH = 2  # latents along each axis that Flux.2 packs into one
 
 
 def accepts(module: torch.nn.Module) -> bool:
@@ -45,13 +50,19 @@ def _is_comfy(module: torch.nn.Module) -> bool:
 
 def _is_diffusers(module: torch.nn.Module) -> bool:
     home, name = type(module).__module__, type(module).__name__
-    return home.startswith("diffusers.") and name == "AutoencoderKL"
+    return home.startswith("diffusers.") and name in ("AutoencoderKL", "AutoencoderKLFlux2")
 
 
 def _decode(names: Comfy | Diffusers) -> Program:
     half = names.half("decoder")
     entry, first = names.entry(), names.first(half)
-    builder = Builder(plain(first if entry is None else entry, "weight").shape[1], still=True)
+    channels = plain(first if entry is None else entry, "weight").shape[1]
+    statistics = names.latent_statistics()
+    builder = Builder(channels if statistics is None else channels * PATCH**2, still=True)
+    if statistics is not None:
+        mean, deviation = statistics
+        builder.conv(_each_channel(deviation, mean))
+        builder.shuffle(Shuffle(up=PATCH), LATENT_PATCH)
     if entry is not None:
         builder.conv(entry)
     builder.conv(first)
@@ -63,7 +74,7 @@ def _decode(names: Comfy | Diffusers) -> Program:
             builder.conv(upsample, up=2)
     norm, last = names.head(half)
     builder.conv(last, norm=norm, silu=True)
-    return builder.program(FAMILY, "decode")
+    return builder.program(names.family, "decode")
 
 
 def _encode(names: Comfy | Diffusers) -> Program:
@@ -85,7 +96,24 @@ def _encode(names: Comfy | Diffusers) -> Program:
     else:
         builder.conv(last, norm=norm, silu=True)
         builder.conv(exit_, outputs=plain(exit_, "weight").shape[0] // 2)
-    return builder.program(FAMILY, "encode")
+    statistics = names.latent_statistics()
+    if statistics is not None:
+        mean, deviation = statistics
+        builder.shuffle(Shuffle(down=PATCH), LATENT_PATCH)
+        builder.conv(_each_channel(1 / deviation, -mean / deviation))
+    return builder.program(names.family, "encode")
+
+
+def _each_channel(scale: torch.Tensor, shift: torch.Tensor) -> torch.nn.Module:
+    """x * scale + shift as a convolution."""
+    import torch
+
+    channels = scale.numel()
+    module = torch.nn.Conv2d(channels, channels, 1, device=scale.device, dtype=scale.dtype)
+    module.requires_grad_(False)
+    module.weight.copy_(torch.diag(scale)[:, :, None, None])
+    module.bias.copy_(shift)
+    return module
 
 
 def _middle(builder: Builder, half: torch.nn.Module, names: Comfy | Diffusers) -> None:

@@ -10,12 +10,24 @@ if TYPE_CHECKING:
     import torch
 
 
+KL, FLUX_2 = "AutoencoderKL", "Flux.2"
+
+
 class Comfy:
     """Names in `comfy.ldm.models.autoencoder` and `comfy.ldm.modules.diffusionmodules.model`."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         self._module = module
-        _require(getattr(module, "bn", None) is None, "it normalises latents")
+        self.family = KL if getattr(module, "bn", None) is None else FLUX_2
+
+    def latent_statistics(self) -> tuple[torch.Tensor, torch.Tensor] | None:
+        """Mean and deviation of each channel of packed latents, where the module knows them."""
+        norm = getattr(self._module, "bn", None)
+        if norm is None:
+            return None
+        _require(list(self._module.ps) == [2, 2], f"latents are packed by {self._module.ps}")
+        variance = norm.running_var.detach().float() + self._module.bn_eps
+        return norm.running_mean.detach().float(), variance.sqrt()
 
     def half(self, name: str) -> torch.nn.Module:
         half = getattr(self._module, name)
@@ -83,6 +95,10 @@ class Diffusers:
 
     def __init__(self, module: torch.nn.Module) -> None:
         self._module = module
+        self.family = FLUX_2 if type(module).__name__ == "AutoencoderKLFlux2" else KL
+
+    def latent_statistics(self) -> None:
+        """Pipelines, not modules, pack and normalise latents."""
 
     def half(self, name: str) -> torch.nn.Module:
         half = getattr(self._module, name)

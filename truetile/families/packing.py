@@ -66,5 +66,7 @@ def packed(sizes: dict[str, int]) -> int:
 # Wan 2.2 5B: its shortcuts, and the 2 x 2 patches of its pictures.
 WAN_SHORTCUT = Packing("cthw", lone_pair=True)
 WAN_PATCH = Packing("cwh", lone_pair=True)
+# Flux.2: 2 x 2 latents.
+LATENT_PATCH = Packing("chw", lone_pair=False)
 # HunyuanVideo 1.5, in shortcuts and convolutions alike.
 HUNYUAN = Packing("thwc", lone_pair=False)

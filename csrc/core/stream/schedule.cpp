@@ -136,8 +136,8 @@ std::int64_t Schedule::call(std::size_t at) const {
   if (layer.attends()) {
     const std::int64_t count = tokens(at);
     const std::int64_t rows = attention_rows(count);
-    // All keys and values; of a block of queries their norm, themselves and their result.
-    const std::int64_t values = (2 * count + 3 * rows) * size[3];
+    // Keys, scaled keys and values; of a block of queries their norm, themselves and scaled.
+    const std::int64_t values = (3 * count + 3 * rows) * size[3];
     const std::int64_t scores = rows * count;
     return round_up((values + scores) * elem_bytes_ + scores * kFp32Bytes, kTorchBlock);
   }

@@ -61,6 +61,39 @@ def modules():
     yield initialised(AutoencoderKL(ddconfig=SMALL | {"attn_resolutions": [16]}, embed_dim=4))
 
 
+def flux_2():
+    """Packed and normalised latents."""
+    from comfy.ldm.models.autoencoder import AutoencoderKL
+
+    config = SMALL | {"batch_norm_latent": True}
+    module = initialised(
+        AutoencoderKL(ddconfig=config, decoder_ddconfig=config | {"ch": 64}, embed_dim=4)
+    )
+    module.bn.running_mean.uniform_(-0.5, 0.5)
+    module.bn.running_var.uniform_(0.5, 2.0)
+    return module
+
+
+def check_flux_2_packs_and_normalises_its_latents(vae, pack):
+    from exact_cases import difference, program_for, run_program
+    from kl_cases import pass_plans, picture
+
+    module = flux_2()
+    z = picture(16, 4, 5)
+    want = module.decode(z[:, :, 0]).unsqueeze(2)
+    program = program_for(module, "decode", z)
+    assert program.family == "Flux.2"
+    for plan in pass_plans(program, z):
+        got = run_program(program, z, [plan])[0]
+        assert difference(got, want) <= 1e-4 * float(want.abs().max().clamp(min=1)), plan
+    x = picture(3, 32, 40)
+    want = module.encode(x[:, :, 0]).unsqueeze(2)
+    program = program_for(module, "encode", x)
+    for plan in pass_plans(program, x):
+        got = run_program(program, x, [plan])[0]
+        assert difference(got, want) <= 1e-4 * float(want.abs().max().clamp(min=1)), plan
+
+
 def check_modules_of_every_build_decode_and_encode_equally(vae, pack):
     from exact_cases import difference, program_for, run_program
     from kl_cases import pass_plans, picture

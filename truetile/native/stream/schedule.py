@@ -199,8 +199,8 @@ class Schedule:
         if layer.attends:
             tokens = self.tokens(at)
             rows = attention_rows(tokens)
-            # All keys and values; of a block of queries their norm, themselves and their result.
-            total = (2 * tokens * c + 3 * rows * c + rows * tokens) * self.elem_bytes
+            # Keys, scaled keys and values; of a block of queries their norm, themselves and scaled.
+            total = (3 * tokens * c + 3 * rows * c + rows * tokens) * self.elem_bytes
             total += rows * tokens * _FP32_BYTES
             return round_up(total, BLOCK)
         frames = self._frames.convolved[at]
