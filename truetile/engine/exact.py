@@ -14,8 +14,9 @@ import torch
 from ..errors import LadderExhausted
 from ..families.program import Program
 from ..report import human_bytes
-from ..stream import Schedule, Segment, Span, StreamPlan, outside_reads, value_sizes
+from ..stream import Segment, Span, StreamPlan, outside_reads, value_sizes
 from .exact_output import HostSink, MeasuredOutput, Store
+from .exact_schedules import macs_of, schedules_of
 from .exact_segment import Output, SegmentRun
 from .exact_source import ClipSource
 from .exact_weights import Packed
@@ -71,6 +72,7 @@ class ExactRun:
         self._clip = (t, h, w, c)
         self._weights = weights
         self._sizes = value_sizes(job.program.shapes, self._clip)
+        self._schedules = schedules_of(job.program.shapes, self._clip, job.dtype.itemsize)
         # Groups of the norms that read each value.
         self._groups = {one.source: one.groups for one in job.program.shapes if one.groups}
         self._moments: dict[int, torch.Tensor] = {}  # of whole values
@@ -94,7 +96,7 @@ class ExactRun:
         """
         plan = self._plans[0]
         whole = Segment(0, len(self._job.program.layers))
-        self.tally.macs_once = macs_of(self._schedule(whole))
+        self.tally.macs_once = self._schedules.macs(whole)
         try:
             while not self._attempt(plan, check_interrupt, progress):
                 release(self._job.device)
@@ -110,16 +112,15 @@ class ExactRun:
         self.tally.plans.append(plan)
         left = self._left(plan)
         self._drop_unused(left)
-        schedules = [self._schedule(segment) for segment in left]
-        work = [macs_of(one) for one in schedules]
+        work = [self._schedules.macs(segment) for segment in left]
         done = 0.0
-        for at, (segment, schedule) in enumerate(zip(left, schedules, strict=True)):
+        for at, segment in enumerate(left):
 
             def report(share: float, done: float = done, macs: float = work[at]) -> None:
                 if progress is not None:
                     progress((done + share * macs) / sum(work))
 
-            if not self._segment(segment, schedule, check_interrupt, report):
+            if not self._segment(segment, check_interrupt, report):
                 return False
             self._drop_unused(left[at + 1 :])
             done += work[at]
@@ -139,7 +140,7 @@ class ExactRun:
                 norms |= {shape.source for shape in shapes[one.first : one.last] if shape.groups}
         return left[::-1]
 
-    def _segment(self, segment: Segment, schedule: Schedule, check_interrupt, report) -> bool:
+    def _segment(self, segment: Segment, check_interrupt, report) -> bool:
         """Runs what is left of a segment; False when memory ran out."""
         job, value = self._job, segment.last
         rows = self._sizes[value][1]
@@ -155,8 +156,7 @@ class ExactRun:
             report(finished / rows)
 
         begin = finished = self._finished.get(value, 0)
-        if begin:
-            schedule = self._schedule(segment, begin)
+        schedule = self._schedules.get(segment, begin)
         output = None
         try:
             output = self._output(segment)
@@ -172,7 +172,10 @@ class ExactRun:
             self._fail(segment, output, finished)
             return False
         finally:
-            self.tally.macs += macs_of(schedule, until=finished)
+            whole = begin == 0 and finished == rows
+            self.tally.macs += (
+                self._schedules.macs(segment) if whole else macs_of(schedule, until=finished)
+            )
         self._finish(segment, output)
         return True
 
@@ -241,22 +244,8 @@ class ExactRun:
             del self._stores[value]
             self._finished.pop(value, None)
 
-    def _schedule(self, segment: Segment, begin: int = 0) -> Schedule:
-        shapes = self._job.program.shapes
-        return Schedule(shapes, self._clip, segment, self._job.dtype.itemsize, begin)
-
     def _read(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
         """Rows of a stored value, or of the clip itself, as [t, h, w, C] on the device."""
         if value:
             return self._stores[value].target(frames, rows)
         return self._source.read(frames, rows)
-
-
-def macs_of(schedule: Schedule, until: int | None = None) -> float:
-    """Multiply-adds of the strips that end by output row `until`."""
-    total = 0.0
-    for index in range(schedule.strip_count):
-        if until is not None and schedule.strip(index).layers[-1].out.end > until:
-            break
-        total += schedule.strip_macs(index)
-    return total

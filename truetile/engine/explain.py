@@ -9,8 +9,8 @@ from ..errors import BudgetError
 from ..families.program import Declined
 from ..report import human_bytes
 from ..stream import Schedule, Segment, StreamPlan
-from .exact import macs_of
 from .exact_planning import NEARLY_FASTEST, Offer, make_offer, within_budget
+from .exact_schedules import macs_of
 from .planning import make_plan
 
 if TYPE_CHECKING:

@@ -182,7 +182,7 @@ class Planner {
     const auto key = std::make_tuple(segment.first, segment.last, rows, chunk, segment.keep);
     const auto known = options_.find(key);
     if (known != options_.end()) return known->second;
-    const Schedule schedule(layers_, clip_, segment, elem_bytes_);
+    const Schedule schedule(layers_, sizes_, segment, elem_bytes_);
     const Option found = {segment, schedule.peak_bytes(), segment_seconds(schedule, speed_)};
     return options_.emplace(key, found).first->second;
   }

@@ -43,7 +43,7 @@ std::vector<Option> options(const Problem& problem, std::int64_t first, std::int
     for (const std::int64_t chunk : {0, 16, 8, 4, 3, 2, 1}) {
       if (chunk > 0 && (clip || chunk >= read[0])) continue;
       const Segment segment = {first, last, rows, chunk};
-      const Schedule schedule(problem.layers, problem.clip, segment, problem.elem_bytes);
+      const Schedule schedule(problem.layers, problem.sizes, segment, problem.elem_bytes);
       found.push_back({segment, schedule.peak_bytes(), segment_seconds(schedule, problem.speed)});
     }
   }

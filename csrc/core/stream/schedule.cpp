@@ -1,6 +1,7 @@
 #include "core/stream/schedule.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/error.hpp"
 
@@ -38,9 +39,13 @@ double layer_macs(const StreamLayer& layer, std::int64_t tokens) noexcept {
 
 Schedule::Schedule(const Layers& layers, const Size& clip, const Segment& segment,
                    std::int64_t elem_bytes, std::int64_t begin)
+    : Schedule(layers, value_sizes(layers, clip), segment, checked_bytes(elem_bytes), begin) {}
+
+Schedule::Schedule(const Layers& layers, std::vector<Size> sizes, const Segment& segment,
+                   std::int64_t elem_bytes, std::int64_t begin)
     : segment_(segment),
       elem_bytes_(checked_bytes(elem_bytes)),
-      sizes_(value_sizes(layers, clip)),
+      sizes_(std::move(sizes)),
       row_plan_(layers, segment.first, segment.last, sizes_, segment.rows, begin),
       frame_plan_(layers, segment.first, segment.last, input_frames(layers, sizes_, segment),
                   segment.chunk),

@@ -45,6 +45,9 @@ class Schedule {
   /// InvalidArgument for strips around attention, which needs whole frames.
   Schedule(const Layers& layers, const Size& clip, const Segment& segment, std::int64_t elem_bytes,
            std::int64_t begin = 0);
+  /// The same where `value_sizes` is known: planners weigh thousands of schedules.
+  Schedule(const Layers& layers, std::vector<Size> sizes, const Segment& segment,
+           std::int64_t elem_bytes, std::int64_t begin = 0);
 
   [[nodiscard]] const Segment& segment() const noexcept { return segment_; }
   [[nodiscard]] std::int64_t elem_bytes() const noexcept { return elem_bytes_; }

@@ -1,0 +1,93 @@
+"""VAEs with group norms on CUDA: equal to diffusers' modules, in the bytes that plans name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from exact_cases import clip_size, difference, program_for, program_run, run_program
+from kl_cases import kl_module, pass_plans, picture
+
+from truetile.stream import candidates
+
+pytest.importorskip("diffusers")
+pytestmark = pytest.mark.cuda
+
+SMALL = {"block_out_channels": (64, 128), "norm_num_groups": 32}
+FULL = {
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+    "norm_num_groups": 32,
+}
+
+
+@pytest.fixture(autouse=True)
+def full_float32():
+    """TF32 rounds a factor to 10 bits: no sum of those is within 1e-4."""
+    flags = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
+
+
+def source_for(operation: str, rows: int, columns: int) -> torch.Tensor:
+    if operation == "decode":
+        return picture(4, rows, columns).cuda()
+    return picture(3, 2 * rows + 1, 2 * columns).cuda()
+
+
+def module_result(module, operation: str, source: torch.Tensor) -> torch.Tensor:
+    if operation == "decode":
+        made = module.decode(source[:, :, 0]).sample
+    else:
+        made = module.encode(source[:, :, 0]).latent_dist.mode()
+    return made.unsqueeze(2).float().cpu()
+
+
+@pytest.mark.parametrize("operation", ["decode", "encode"])
+@pytest.mark.parametrize("size", [(9, 7), (24, 31)])
+def test_float32_equals_the_module(operation: str, size) -> None:
+    module, source = kl_module(**SMALL).cuda(), source_for(operation, *size)
+    want = module_result(module, operation, source)
+    program = program_for(module, operation, source)
+    for plan in pass_plans(program, source):
+        got = run_program(program, source, [plan])[0]
+        assert difference(got, want) <= 1e-4, plan.segments
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("operation", ["decode", "encode"])
+def test_half_precision_is_no_worse_than_the_module(operation: str, dtype) -> None:
+    module, source = kl_module(**SMALL).cuda(), source_for(operation, 64, 48)
+    want = module_result(module, operation, source)
+    half, source = module.to(dtype), source.to(dtype)
+    own = (module_result(half, operation, source) - want).abs().flatten()
+    program = program_for(half, operation, source)
+    plans = pass_plans(program, source)
+    for plan in (plans[0], plans[1], plans[3]):
+        ours = (run_program(program, source, [plan])[0] - want).abs().flatten()
+        assert ours.mean() <= 1.05 * own.mean()
+        assert ours.quantile(0.999) <= 1.05 * own.quantile(0.999)
+
+
+@pytest.mark.parametrize("operation", ["decode", "encode"])
+def test_no_more_is_allocated_than_planned(operation: str) -> None:
+    """Full width, 1024 x 1024: the fastest plan, the smallest and some between them."""
+    module = kl_module(**FULL).to("cuda", torch.bfloat16)
+    size = (4, 128, 128) if operation == "decode" else (3, 1024, 1024)
+    source = picture(*size).to("cuda", torch.bfloat16)
+    program = program_for(module, operation, source)
+    plans = candidates(program.shapes, clip_size(source), 2)
+    for plan in [*plans[:: max(1, len(plans) // 6)], plans[-1]]:
+        # Once for what cuDNN tries and libraries keep, then for the figure.
+        for _ in range(2):
+            _, run = program_run(program, source, [plan])
+            torch.cuda.synchronize()
+            before = torch.cuda.memory_allocated()
+            torch.cuda.reset_peak_memory_stats()
+            run.run()
+            torch.cuda.synchronize()
+        # Moments with their scratch and the norms' vectors are counted by the request.
+        allowed = plan.bytes + (1 << 20)
+        measured = torch.cuda.max_memory_allocated() - before
+        print(f"{plan.describe()}: planned {plan.bytes >> 20} MiB, measured {measured >> 20} MiB")
+        assert measured <= allowed, plan.describe()
