@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -74,8 +75,14 @@ def use_onednn(module: torch.nn.Module) -> None:
     pictures not, and the comparison would be one of kernels. GPUs have no such rule.
     """
     for layer in module.modules():
-        if isinstance(layer, torch.nn.Conv3d):
-            layer._conv_forward = _onednn_forward.__get__(layer)
+        if isinstance(layer, torch.nn.Conv3d) and type(layer)._conv_forward is not _onednn_forward:
+            # By its class: the exact engine declines layers that were patched one by one.
+            layer.__class__ = _onednn_class(type(layer))
+
+
+@functools.cache
+def _onednn_class(kind: type[torch.nn.Conv3d]) -> type[torch.nn.Conv3d]:
+    return type(kind.__name__, (kind,), {"_conv_forward": _onednn_forward})
 
 
 def _onednn_forward(
