@@ -29,6 +29,7 @@ NEARLY_FASTEST = f"the least memory within {_SLACK - 1:.0%} of the fastest"
 _CPU_BYTES = 10 << 20
 # Moments with their scratch, and factor and summand of each channel in one pass.
 _MOMENT_BYTES = 1 << 20
+_CUBLAS_BYTES = 32 << 20  # torch's workspace for products, as large as on any GPU
 _RESULT_BYTES = 4  # an element of the result: float32 unless the caller asks for another
 
 
@@ -36,8 +37,8 @@ _RESULT_BYTES = 4  # an element of the result: float32 unless the caller asks fo
 class ExactPlan:
     """What `ExactRun` needs. `plans`: the chosen one, then smaller ones for when memory runs out.
 
-    `beside_bytes` are taken besides by the packed weights and, on the CPU, by the result and
-    oneDNN.
+    `beside_bytes` are taken besides by the packed weights, on CUDA by cuBLAS and, on the CPU, by
+    the result and oneDNN.
     """
 
     program: Program
@@ -100,6 +101,8 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
     if port.device.type == "cpu":
         result = math.prod(value_sizes(program.shapes, clip)[-1])
         beside += source.shape[0] * result * _RESULT_BYTES + _CPU_BYTES
+    if port.device.type == "cuda" and any(shape.attends for shape in program.shapes):
+        beside += _CUBLAS_BYTES
     plans = plans_for(program.shapes, clip, port.dtype.itemsize)
     return Offer(program, clip, port.dtype.itemsize, plans, beside)
 

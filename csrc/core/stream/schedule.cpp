@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::int64_t kScores = std::int64_t{1} << 24;  // elements of a block of attention scores
 constexpr std::int64_t kFp32Bytes = 4;
-// Convolutions take a scratch of their own: none to 16 MiB for results of more, as measured.
-constexpr std::int64_t kConvolutionScratch = std::int64_t{1} << 24;
+// Convolutions take a scratch of their own: none to 24 MiB for results of more, as measured.
+constexpr std::int64_t kConvolutionScratch = std::int64_t{24} << 20;
 
 std::int64_t checked_bytes(std::int64_t elem_bytes) {
   require_range("elem_bytes", elem_bytes, 1, 8);

@@ -28,8 +28,8 @@ from .rows import RowPlan, StripRows, row_limits
 BLOCK = 512  # torch's CUDA allocator hands out multiples of so many bytes
 _FP32_BYTES = 4
 _SCORES = 1 << 24  # elements of one block of attention scores
-# Convolutions take a scratch of their own: none to 16 MiB for results of more, as measured.
-_CONVOLUTION_SCRATCH = 1 << 24
+# Convolutions take a scratch of their own: none to 24 MiB for results of more, as measured.
+_CONVOLUTION_SCRATCH = 24 << 20
 
 
 @dataclass(frozen=True)
