@@ -173,6 +173,7 @@ def test_the_report_node_shows_a_plot(server, theme, paper):
     one = graph.add("MemoryCheckpoint", anything=images, **{**CHECKPOINT, "phase": "one"})
     latent = graph.add("VAEEncode", pixels=one[0], vae=graph.vae())[0]
     report = graph.add("MemoryReport", anything=latent, name="plot", clear=True, plot=theme)
+    before = set((server.base / "output").rglob("*.png"))
     shown = server.run(graph.prompt)[report.name]
     (entry,) = shown["images"]
     assert entry["type"] == "temp" and shown["text"]
@@ -192,7 +193,7 @@ def test_the_report_node_shows_a_plot(server, theme, paper):
         )
     ]  # fmt: skip
     assert len(columns) > 1000, "a line across the plot"
-    assert not list((server.base / "output").rglob("*.png")), "the picture is only shown"
+    assert set((server.base / "output").rglob("*.png")) == before, "the picture is only shown"
 
 
 def test_reserve_and_private_modules_are_inputs_of_a_checkpoint(server):
