@@ -166,9 +166,9 @@ TEST(Stream, PlansGetSmallerAsTheyGetSlowerAndTheBudgetDecides) {
       ASSERT_GT(plans[i].bytes, plans[i + 1].bytes);
     }
     for (const StreamPlan& plan : plans) {
-      ASSERT_EQ(choose_plan(one.layers, one.clip, 2, plan.bytes).segments, plan.segments);
+      ASSERT_EQ(choose_plan(plans, plan.bytes).segments, plan.segments);
     }
-    EXPECT_THROW((void)choose_plan(one.layers, one.clip, 2, plans.back().bytes - 1), BudgetError);
+    EXPECT_THROW((void)choose_plan(plans, plans.back().bytes - 1), BudgetError);
   }
 }
 

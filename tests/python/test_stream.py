@@ -89,10 +89,10 @@ def test_plans_agree(case: dict) -> None:
         )
         budget = plans[len(plans) // 2].bytes
         for slack in (1.0, 1.2):
-            chosen = module.choose_plan(layers, case["clip"], 2, budget, slack)
+            chosen = module.choose_plan(plans, budget, slack)
             found[-1].append(chosen.describe())
         with pytest.raises(errors.BudgetError) as error:
-            module.choose_plan(layers, case["clip"], 2, plans[-1].bytes - 1)
+            module.choose_plan(plans, plans[-1].bytes - 1)
         found[-1].append(str(error.value))
         found[-1].append(pytest.approx([plan.seconds for plan in plans]))
     assert found[0][:-1] == found[1][:-1]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import BudgetError
 from ..families.program import Declined, Program
 from ..report import human_bytes
-from ..stream import StreamLayer, StreamPlan, candidates, value_sizes
+from ..stream import StreamLayer, StreamPlan, candidates, choose_plan, value_sizes
 from .exact_weights import packed_bytes
 
 if TYPE_CHECKING:
@@ -73,21 +73,17 @@ class Offer:
                 f"{least.describe()}, {human_bytes(self.beside_bytes)} of weights and results "
                 "included"
             )
-        return self._choose(budget - self.beside_bytes)
+        return choose_plan(self.plans, budget - self.beside_bytes)
 
     def usual(self) -> StreamPlan:
         """The one for plenty of memory: the least memory among those that are nearly fastest."""
-        return self._choose(max(one.bytes for one in self.plans), _SLACK)
+        return choose_plan(self.plans, max(one.bytes for one in self.plans), _SLACK)
 
     def accepted(self, chosen: StreamPlan, why: str) -> ExactPlan:
         smaller = tuple(plan for plan in self.plans if plan.bytes <= chosen.bytes)
         span = " to ".join(human_bytes(self.needs(self.plans[i])) for i in (-1, 0))
         why = f"{why}, of {len(self.plans)} plans from {span}"
         return ExactPlan(self.program, smaller, self.beside_bytes, why)
-
-    def _choose(self, room: int, slack: float = 1.0) -> StreamPlan:
-        fitting = [plan for plan in self.plans if plan.bytes <= room]
-        return [plan for plan in fitting if plan.seconds <= slack * fitting[0].seconds][-1]
 
 
 def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:

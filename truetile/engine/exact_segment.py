@@ -104,7 +104,7 @@ class SegmentRun:
                 self._convolution(at, strip, chunk, last)
             elif layer.shape.kind == LayerKind.SHUFFLE:
                 self._shuffle(at, strip, chunk)
-            elif layer.shape.kind in (LayerKind.ATTENTION, LayerKind.CLIP_ATTENTION):
+            elif layer.shape.attends:
                 x = self._rows(layer.shape.source, chunk[at].read, strip.layers[at].read, strip)
                 out = self._open(at, strip, chunk[at])
                 if layer.shape.kind == LayerKind.CLIP_ATTENTION:

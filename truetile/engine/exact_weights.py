@@ -69,7 +69,7 @@ def _used(layer: Layer) -> torch.Tensor:
         weight = weight[: layer.outputs]
     if weight.dim() == 5 and (layer.still or weight.shape[2] == 1):
         weight = weight[:, :, -1]
-    if layer.shape.kind in (LayerKind.ATTENTION, LayerKind.CLIP_ATTENTION):
+    if layer.shape.attends:
         parts = [part.weight.detach().flatten(1) for part in (layer.conv, *layer.more)]
         weight = torch.cat(parts) if layer.more else parts[0]
     return weight

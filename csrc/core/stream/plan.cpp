@@ -118,11 +118,9 @@ std::vector<StreamPlan> candidates(const Layers& layers, const Size& clip, std::
   return front;
 }
 
-StreamPlan choose_plan(const Layers& layers, const Size& clip, std::int64_t elem_bytes,
-                       std::int64_t budget, double slack, const Speed& speed) {
+StreamPlan choose_plan(const std::vector<StreamPlan>& plans, std::int64_t budget, double slack) {
   require_range("budget", budget, 1, std::int64_t{1} << 60);
   require(slack >= 1.0, "slack", text(slack), "at least 1");
-  const std::vector<StreamPlan> plans = candidates(layers, clip, elem_bytes, speed);
   const StreamPlan* fastest = nullptr;
   const StreamPlan* chosen = nullptr;
   for (const StreamPlan& plan : plans) {

@@ -137,21 +137,14 @@ def _options(layers, clip, span, elem_bytes, speed, strips) -> list[tuple[Segmen
     return found
 
 
-def choose_plan(
-    layers: Sequence[StreamLayer],
-    clip: Size,
-    elem_bytes: int,
-    budget: int,
-    slack: float = 1.0,
-    speed: Speed | None = None,
-) -> StreamPlan:
-    """The smallest plan within `budget` bytes that is about as fast as any of those.
+def choose_plan(plans: Sequence[StreamPlan], budget: int, slack: float = 1.0) -> StreamPlan:
+    """The smallest of `plans` within `budget` bytes that is about as fast as any of those.
 
-    It takes no longer than `slack` times the fastest. BudgetError lists what each plan needs.
+    `plans` come fastest first, as `candidates` gives them. It takes no longer than `slack` times
+    the fastest. BudgetError lists what each plan needs.
     """
     require_range("budget", budget, 1, 1 << 60)
     require(slack >= 1.0, "slack", f"{slack:g}", "at least 1")
-    plans = candidates(layers, clip, elem_bytes, speed)
     fitting = [plan for plan in plans if plan.bytes <= budget]
     if fitting:
         return [plan for plan in fitting if plan.seconds <= slack * fitting[0].seconds][-1]
