@@ -8,7 +8,8 @@ clip with caches of two frames, which gives the same values.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from ..stream import LayerKind
 from .program import Builder, Declined, Program, plain
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 FAMILY = "Wan 2.1"
+AddLevel = Callable[[Builder, Any, Any], None]  # of a builder, a level or block, and names
 FRAMES_PER_LATENT = 4
 
 
@@ -47,6 +49,19 @@ def _is_comfy(home: str, name: str) -> bool:
 
 
 def _decode(module: torch.nn.Module, names: ComfyNames | DiffusersNames, still: bool) -> Program:
+    return decoder(module, names, still, add_block).program(FAMILY, "decode")
+
+
+def _encode(module: torch.nn.Module, names: ComfyNames | DiffusersNames, still: bool) -> Program:
+    builder = Builder(plain(names.first(module.encoder), "weight").shape[1], still)
+    add_encoder(builder, module, names, add_block)
+    return require_four(builder.program(FAMILY, "encode"))
+
+
+def decoder(
+    module, names: ComfyNames | DiffusersNames, still: bool, add_level: AddLevel
+) -> Builder:
+    """The layers of a decoder, `add_level` for each of what `names.up` gives."""
     entry = names.entry(module)
     builder = Builder(plain(entry, "weight").shape[1], still)
     builder.conv(entry)
@@ -54,20 +69,19 @@ def _decode(module: torch.nn.Module, names: ComfyNames | DiffusersNames, still: 
     builder.conv(names.first(half))
     for block in names.middle(half):
         add_block(builder, block, names)
-    for block in names.up(half):
-        add_block(builder, block, names)
+    for level in names.up(half):
+        add_level(builder, level, names)
     norm, last = names.head(half)
     builder.conv(last, norm=norm, silu=True)
-    return builder.program(FAMILY, "decode")
+    return builder
 
 
-def _encode(module: torch.nn.Module, names: ComfyNames | DiffusersNames, still: bool) -> Program:
+def add_encoder(builder, module, names: ComfyNames | DiffusersNames, add_level: AddLevel) -> None:
+    """Adds the layers of an encoder, `add_level` for each of what `names.down` gives."""
     half = module.encoder
-    first = names.first(half)
-    builder = Builder(plain(first, "weight").shape[1], still)
-    builder.conv(first)
-    for block in names.down(half):
-        add_block(builder, block, names)
+    builder.conv(names.first(half))
+    for level in names.down(half):
+        add_level(builder, level, names)
     for block in names.middle(half):
         add_block(builder, block, names)
     norm, last = names.head(half)
@@ -75,7 +89,6 @@ def _encode(module: torch.nn.Module, names: ComfyNames | DiffusersNames, still: 
     # The second half of the channels is the log-variance, which nobody reads here.
     exit_ = names.exit(module)
     builder.conv(exit_, outputs=plain(exit_, "weight").shape[0] // 2)
-    return require_four(builder.program(FAMILY, "encode"))
 
 
 def require_four(program: Program) -> Program:

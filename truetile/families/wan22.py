@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..stream import Shuffle, TimeRule
 from .packing import WAN_PATCH, WAN_SHORTCUT
 from .program import Builder, Declined, Program, plain
-from .wan import ComfyNames, DiffusersNames, add_block, require_four
+from .wan import ComfyNames, DiffusersNames, add_block, add_encoder, decoder, require_four
 
 if TYPE_CHECKING:
     import torch
@@ -45,41 +45,20 @@ def _is_comfy(module: torch.nn.Module) -> bool:
 
 
 def _decode(module, names: _Comfy | _Diffusers, still: bool, patch: int) -> Program:
-    entry = names.entry(module)
-    builder = Builder(plain(entry, "weight").shape[1], still)
-    builder.conv(entry)
-    half = module.decoder
-    builder.conv(names.first(half))
-    for block in names.middle(half):
-        add_block(builder, block, names)
-    for level in names.up(half):
-        _level(builder, level, names)
-    norm, last = names.head(half)
-    builder.conv(last, norm=norm, silu=True)
+    builder = decoder(module, names, still, _level)
     if patch > 1:
         builder.shuffle(Shuffle(up=patch), WAN_PATCH)
     return builder.program(FAMILY, "decode")
 
 
 def _encode(module, names: _Comfy | _Diffusers, still: bool, patch: int) -> Program:
-    half = module.encoder
-    first = names.first(half)
-    channels = plain(first, "weight").shape[1]
+    channels = plain(names.first(module.encoder), "weight").shape[1]
     if channels % patch**2:
         raise Declined(f"{channels} channels are not patches of {patch} x {patch} pixels")
     builder = Builder(channels // patch**2, still)
     if patch > 1:
         builder.shuffle(Shuffle(down=patch), WAN_PATCH)
-    builder.conv(first)
-    for level in names.down(half):
-        _level(builder, level, names)
-    for block in names.middle(half):
-        add_block(builder, block, names)
-    norm, last = names.head(half)
-    builder.conv(last, norm=norm, silu=True)
-    # The second half of the channels is the log-variance, which nobody reads here.
-    exit_ = names.exit(module)
-    builder.conv(exit_, outputs=plain(exit_, "weight").shape[0] // 2)
+    add_encoder(builder, module, names, _level)
     return require_four(builder.program(FAMILY, "encode"))
 
 
