@@ -5,13 +5,25 @@ from __future__ import annotations
 import math
 
 import torch
+from live_bytes import LiveBytes
 
 from truetile.engine.exact import ExactJob, ExactRun
 from truetile.engine.exact_weights import pack
 from truetile.engine.output import IDENTITY, HostBatch
 from truetile.families.program import Program
 from truetile.families.recognise import program_of
-from truetile.stream import Segment, StreamPlan, cuts, value_sizes
+from truetile.stream import Segment, StreamPlan, candidates, cuts, value_sizes
+
+TOLERANCE = 1e-4  # on a signal of [-1, 1]; the layers' sums run in another order
+
+
+def latents(frames: int, rows: int, columns: int) -> torch.Tensor:
+    return torch.randn(1, 4, frames, rows, columns, generator=torch.Generator().manual_seed(frames))
+
+
+def pixels(frames: int, rows: int, columns: int, channels: int = 3) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(frames)
+    return torch.rand(1, channels, frames, rows, columns, generator=generator) * 2 - 1
 
 
 def clip_size(source: torch.Tensor) -> tuple[int, int, int, int]:
@@ -91,3 +103,25 @@ def difference(one: torch.Tensor, other: torch.Tensor) -> float:
         return float("inf")
     found = float((one - other).abs().max())
     return float("inf") if math.isnan(found) else found
+
+
+def check_every_plan(module, operation: str, source: torch.Tensor, clamped: bool = False) -> None:
+    """The module's own result equals that of all of `program_plans`; `clamped`: it clamps."""
+    if operation == "decode":
+        reference = module.decode(source).sample
+    else:
+        reference = module.encode(source).latent_dist.mode()
+    for plan in program_plans(module, operation, source):
+        result = run_exact(module, operation, source, plan)
+        result = result.clamp(-1, 1) if clamped else result
+        assert difference(result, reference) <= TOLERANCE, plan.describe()
+
+
+def check_live_bytes(module, operation: str, source: torch.Tensor) -> None:
+    """No more bytes live than every fourth plan says, and no fewer than half."""
+    program = program_for(module, operation, source)
+    for plan in candidates(program.shapes, clip_size(source), 4)[::4]:
+        _, run = program_run(program, source, [plan])
+        with LiveBytes() as live:
+            run.run()
+        assert 0.5 * plan.bytes <= live.peak <= plan.bytes + live.largest_norm, plan.describe()

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import pytest
 import torch
-from exact_cases import difference, program_plans, run_exact, still_or_clip
+from exact_cases import (
+    TOLERANCE,
+    check_every_plan,
+    difference,
+    latents,
+    pixels,
+    program_plans,
+    run_exact,
+    still_or_clip,
+)
 
 from truetile.demo.port import use_onednn
 from truetile.families.program import Declined
 from truetile.families.recognise import program_of
 
 diffusers = pytest.importorskip("diffusers")
-
-# On a signal of [-1, 1]; the layers' sums run in another order.
-TOLERANCE = 1e-4
 
 
 def wan(**changes):
@@ -33,32 +39,15 @@ def vae():
     return wan()
 
 
-def latents(frames: int, rows: int, columns: int) -> torch.Tensor:
-    return torch.randn(1, 4, frames, rows, columns, generator=torch.Generator().manual_seed(frames))
-
-
-def pixels(frames: int, rows: int, columns: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(frames)
-    return torch.rand(1, 3, frames, rows, columns, generator=generator) * 2 - 1
-
-
 # 1, 5, 9, 17 frames and 2 latents of a clip cut short; odd heights and widths of latents.
 @pytest.mark.parametrize("size", [(1, 7, 5), (2, 5, 3), (3, 4, 6), (5, 3, 3)])
 def test_decode_equals_the_module(vae, size) -> None:
-    z = latents(*size)
-    reference = vae.decode(z).sample
-    for plan in program_plans(vae, "decode", z):
-        result = run_exact(vae, "decode", z, plan).clamp(-1, 1)
-        assert difference(result, reference) <= TOLERANCE, plan.describe()
+    check_every_plan(vae, "decode", latents(*size), clamped=True)
 
 
 @pytest.mark.parametrize("size", [(1, 56, 40), (5, 40, 24), (9, 32, 48), (17, 24, 24)])
 def test_encode_equals_the_module(vae, size) -> None:
-    x = pixels(*size)
-    reference = vae.encode(x).latent_dist.mode()
-    for plan in program_plans(vae, "encode", x):
-        result = run_exact(vae, "encode", x, plan)
-        assert difference(result, reference) <= TOLERANCE, plan.describe()
+    check_every_plan(vae, "encode", pixels(*size))
 
 
 @pytest.mark.parametrize(

@@ -5,24 +5,22 @@ from __future__ import annotations
 import pytest
 import torch
 from exact_cases import (
-    clip_size,
+    TOLERANCE,
+    check_every_plan,
+    check_live_bytes,
     difference,
-    program_for,
+    latents,
+    pixels,
     program_plans,
-    program_run,
     run_exact,
 )
-from live_bytes import LiveBytes
 
 import truetile
 from truetile.engine import selftest
 from truetile.families.program import Declined
 from truetile.families.recognise import program_of
-from truetile.stream import candidates
 
 diffusers = pytest.importorskip("diffusers")
-
-TOLERANCE = 1e-4  # on a signal of [-1, 1]; the layers' sums run in another order
 
 
 def hunyuan15(**changes):
@@ -40,33 +38,16 @@ def vae():
     return hunyuan15()
 
 
-def latents(frames: int, rows: int, columns: int) -> torch.Tensor:
-    return torch.randn(1, 4, frames, rows, columns, generator=torch.Generator().manual_seed(frames))
-
-
-def pixels(frames: int, rows: int, columns: int) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(frames)
-    return torch.rand(1, 3, frames, rows, columns, generator=generator) * 2 - 1
-
-
 @pytest.mark.parametrize("size", [(1, 7, 5), (2, 5, 3), (3, 4, 6), (5, 3, 3)])
 def test_decode_equals_the_module(vae, size) -> None:
     z = latents(*size)
-    reference = vae.decode(z).sample
-    assert reference.shape[2:] == (4 * size[0] - 3, 16 * size[1], 16 * size[2])
-    for plan in program_plans(vae, "decode", z):
-        assert difference(run_exact(vae, "decode", z, plan), reference) <= TOLERANCE, (
-            plan.describe()
-        )
+    assert vae.decode(z).sample.shape[2:] == (4 * size[0] - 3, 16 * size[1], 16 * size[2])
+    check_every_plan(vae, "decode", z)
 
 
 @pytest.mark.parametrize("size", [(1, 112, 80), (5, 80, 48), (9, 64, 96), (17, 48, 48)])
 def test_encode_equals_the_module(vae, size) -> None:
-    x = pixels(*size)
-    reference = vae.encode(x).latent_dist.mode()
-    for plan in program_plans(vae, "encode", x):
-        result = run_exact(vae, "encode", x, plan)
-        assert difference(result, reference) <= TOLERANCE, plan.describe()
+    check_every_plan(vae, "encode", pixels(*size))
 
 
 @pytest.mark.parametrize(
@@ -127,12 +108,7 @@ def test_auto_is_exact() -> None:
 @pytest.mark.parametrize("operation", ["decode", "encode"])
 def test_no_more_bytes_live_than_planned(vae, operation: str) -> None:
     source = latents(3, 8, 6) if operation == "decode" else pixels(9, 128, 96)
-    program = program_for(vae, operation, source)
-    for plan in candidates(program.shapes, clip_size(source), 4)[::4]:
-        _, run = program_run(program, source, [plan])
-        with LiveBytes() as live:
-            run.run()
-        assert 0.5 * plan.bytes <= live.peak <= plan.bytes + live.largest_norm, plan.describe()
+    check_live_bytes(vae, operation, source)
 
 
 def test_what_is_not_built_as_expected_is_declined() -> None:
