@@ -103,6 +103,48 @@ TEST(Phase, AgreesWithANaiveRecord) {
   }
 }
 
+int intervals_after(const std::vector<std::int64_t>& driver) {
+  Pace pace;
+  for (const std::int64_t used : driver) pace.add(sample_at(0.0, used));
+  return pace.intervals();
+}
+
+TEST(Pace, SlowsDownOnceWhileNothingMoves) {
+  const auto still = static_cast<std::size_t>(Pace::kStill);
+  EXPECT_EQ(intervals_after({}), 1);
+  EXPECT_EQ(intervals_after(std::vector<std::int64_t>(still, kGiB)), 1);
+  EXPECT_EQ(intervals_after(std::vector<std::int64_t>(still + 1, kGiB)), 2);
+  EXPECT_EQ(intervals_after(std::vector<std::int64_t>(1000, kGiB)), 2) << "never more than two";
+}
+
+TEST(Pace, WhatMovesIsFollowedAtOnce) {
+  std::vector<std::int64_t> used(100, kGiB);
+  used.push_back(kGiB + Pace::kMoved - 1);
+  EXPECT_EQ(intervals_after(used), 2);
+  used.push_back(kGiB - Pace::kMoved);
+  EXPECT_EQ(intervals_after(used), 1);
+  // A slow drift adds up against the value that the pace was last set by.
+  std::vector<std::int64_t> drift;
+  for (std::int64_t i = 0; i < 200; ++i) drift.push_back(i * Pace::kMoved / 8);
+  EXPECT_EQ(intervals_after(drift), 1);
+}
+
+TEST(Pace, GoesByTheDeviceAndWithoutOneByTheProcess) {
+  Pace with_device;
+  Pace without;
+  for (std::int64_t i = 0; i < 100; ++i) {
+    Sample sample = sample_at(0.0, kGiB);
+    sample.values[static_cast<std::size_t>(Channel::ram)] = i * Pace::kMoved;
+    with_device.add(sample);
+    sample.values[kDriver].reset();
+    without.add(sample);
+  }
+  EXPECT_EQ(with_device.intervals(), 2);
+  EXPECT_EQ(without.intervals(), 1);
+  with_device.hurry();
+  EXPECT_EQ(with_device.intervals(), 1);
+}
+
 TEST(Sampler, SeesASpikeThatLastsSeveralIntervals) {
   std::atomic<std::int64_t> used = 100;
   Sampler sampler(0.002, 1000, reading(used));

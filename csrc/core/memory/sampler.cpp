@@ -92,9 +92,9 @@ void Sampler::loop() {
   const double cpu_before = cpu_seconds();
   while (true) {
     take();
-    // A late thread goes on from now: catching up would read twice at once and tell nothing.
-    due = std::max(due + step, std::chrono::steady_clock::now());
     std::unique_lock lock(state_);
+    // A late thread goes on from now: catching up would read twice at once and tell nothing.
+    due = std::max(due + pace_.intervals() * step, std::chrono::steady_clock::now());
     cpu_seconds_ = cpu_before + thread_cpu_seconds();
     if (wake_.wait_until(lock, due, [this] { return stopping_; })) return;
   }
@@ -113,6 +113,7 @@ void Sampler::take() {
   }
   ring_[static_cast<std::size_t>(taken_) % ring_.size()] = sample;
   ++taken_;
+  pace_.add(sample);
   for (Open& open : open_) open.phase.add(sample);
 }
 
@@ -135,6 +136,7 @@ std::int64_t Sampler::begin_phase(const std::string& name) {
     Phase phase(name, now());
     if (marks_) phase.marks(now(), *marks_);
     open_.push_back({id, std::move(phase)});
+    pace_.hurry();
   }
   take();
   return id;

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/memory/pace.hpp"
 #include "core/memory/phase.hpp"
 #include "core/memory/sources.hpp"
 
@@ -27,7 +28,8 @@ struct PhaseStats {
   std::vector<ChannelStats> channels;  ///< by Channel
 };
 
-/// Reads its sources every `interval` seconds on a thread of its own that never enters Python.
+/// Reads its sources every `interval` seconds on a thread of its own that never enters Python, and
+/// every second interval while nothing moves (see Pace).
 ///
 /// The last `capacity` samples are kept in a ring; the statistics of open phases are kept up
 /// sample by sample, so a ring that went round loses nothing of them. All functions may be called
@@ -85,6 +87,7 @@ class Sampler {
   std::condition_variable wake_;
   std::vector<Sample> ring_;  // from here on under state_
   std::int64_t taken_ = 0;
+  Pace pace_;
   std::optional<TorchMarks> marks_;
   std::vector<Open> open_;
   std::int64_t next_id_ = 1;

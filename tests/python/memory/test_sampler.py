@@ -14,6 +14,9 @@ import pytest
 from truetile.memory import core
 from truetile.memory.monitor import Monitor
 from truetile.native import memory as twin
+from truetile.native.memory.pace import MOVED, STILL, Pace
+
+GIB = 1 << 30
 
 BACKENDS = [twin] + ([core] if core.BACKEND == "native" else [])
 backends = pytest.mark.parametrize("backend", BACKENDS, ids=["python", "native"][: len(BACKENDS)])
@@ -41,6 +44,23 @@ def test_a_spike_of_50_ms_is_seen_by_samples(backend):
     assert found.minimum < found.mean < found.peak
     assert 0 < stats.widest_gap < 0.2
     assert channel(backend, stats, "own_process").peak is None
+
+
+def test_samples_lie_two_intervals_apart_while_nothing_moves():
+    def intervals(values, **channels):
+        pace = Pace()
+        for value in values:
+            told = {"driver_used": value, **channels}
+            pace.add(twin.Sample(0.0, tuple(told.get(name) for name in twin.CHANNELS)))
+        return pace.intervals()
+
+    assert intervals([GIB] * STILL) == 1
+    assert intervals([GIB] * (STILL + 1)) == 2
+    assert intervals([GIB] * 100 + [GIB + MOVED - 1]) == 2
+    assert intervals([GIB] * 100 + [GIB - MOVED]) == 1
+    assert intervals([i * MOVED // 8 for i in range(200)]) == 1
+    assert intervals([None] * 100, ram=GIB) == 2, "without a device the process is watched"
+    assert intervals([None] * 100) == 2
 
 
 @backends

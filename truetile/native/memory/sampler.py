@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ...errors import InvalidArgument
+from .pace import Pace
 from .phase import Phase
 from .types import CHANNELS, Bytes, PhaseStats, Sample, TorchMarks
 
@@ -19,6 +20,7 @@ _MOST_SAMPLES = 1 << 24
 class Sampler:
     """Reads its sources every `interval` seconds (0.001 to 60) into a ring of `capacity` samples.
 
+    While nothing moves it reads every second interval (see `Pace`).
     uuid: the NVIDIA device to follow, "" for none. Here NVML is reached through `nvidia-ml-py`;
     nvml_reason(uuid) says why it is not. read: a further source for tests, gives bytes by channel.
     """
@@ -42,6 +44,7 @@ class Sampler:
         self._sources += [source for source in (nvml, read) if source is not None]
         self._ring: deque[Sample] = deque(maxlen=capacity)
         self._taken = 0
+        self._pace = Pace()
         self._marks: TorchMarks | None = None
         self._open: dict[int, Phase] = {}
         self._next_id = 1
@@ -88,6 +91,7 @@ class Sampler:
             phase = self._open[identity] = Phase(identity, name, self.now())
             if self._marks is not None:
                 phase.marks(self.now(), self._marks)
+            self._pace.hurry()
             self._take()
         return identity
 
@@ -134,7 +138,7 @@ class Sampler:
                 self._take()
                 self._cpu = before + time.thread_time()
             # A late thread goes on from now: catching up would read twice at once.
-            due = max(due + self.interval, time.monotonic())
+            due = max(due + self._pace.intervals() * self.interval, time.monotonic())
             self._stopping.wait(due - time.monotonic())
 
     def _take(self) -> None:
@@ -147,6 +151,7 @@ class Sampler:
         sample = Sample(self.now(), tuple(values[channel] for channel in CHANNELS))
         self._ring.append(sample)
         self._taken += 1
+        self._pace.add(sample)
         for phase in self._open.values():
             phase.add(sample)
 
