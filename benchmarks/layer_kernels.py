@@ -1,4 +1,4 @@
-"""The cases of `norm_pad` and `merge` for bench_kernels.py, at the sizes of Wan's decoder."""
+"""The cases of the layer ops for bench_kernels.py, at the sizes of Wan's decoder."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def cases() -> Iterator[Case]:
         (384, QUARTER, BF16),
         (128, FULL, FP16),
         (512, QUARTER, FP16),
+        (512, QUARTER, BF16),
         (1024, QUARTER, BF16),
         (96, HALF, FP32),
         (512, QUARTER, FP32),
@@ -29,8 +30,6 @@ def cases() -> Iterator[Case]:
         yield _norm_pad("rms silu", c, frame, dtype)
     for what in ("copy", "rms", "affine silu"):
         yield _norm_pad(what, 128, FULL, BF16)
-    for up, c, frame in ((2, 192, HALF), (2, 384, QUARTER), (3, 96, HALF)):
-        yield _norm_pad("copy", c, frame, BF16, up)
     yield _norm_pad("rms silu", 100, HALF, BF16)
     for c, frame, dtype in ((96, FULL, BF16), (384, QUARTER, BF16), (128, FULL, FP16)):
         yield _merge("bias, residual", c, frame, dtype)
@@ -38,6 +37,23 @@ def cases() -> Iterator[Case]:
     yield _merge("bias, residual, in place", 96, FULL, BF16, in_place=True)
     yield _merge("bias", 96, FULL, BF16, residual=False)
     yield _merge("bias, into every other row and column", 192, HALF, BF16, False, phases=True)
+    for c, frame, dtype in (
+        (96, FULL, BF16),
+        (128, FULL, BF16),
+        (192, HALF, BF16),
+        (256, HALF, BF16),
+        (384, QUARTER, BF16),
+        (512, QUARTER, BF16),
+        (1024, QUARTER, BF16),
+        (128, FULL, FP16),
+        (96, HALF, FP32),
+    ):
+        yield _merge_norm_pad("bias, residual, rms silu", c, frame, dtype)
+    yield _merge_norm_pad("bias, rms silu", 96, FULL, BF16, residual=False)
+    yield _merge_norm_pad("bias, residual, affine silu", 128, FULL, BF16)
+    for c, rows, columns in ((96, 482, 834), (192, 242, 418), (384, 122, 210), (100, 482, 834)):
+        yield _cached_frames(c, rows, columns, BF16)
+    yield _cached_frames(96, 482, 834, FP32)
 
 
 def _named(op: str, what: str, c: int, frame: tuple[int, ...], dtype: torch.dtype) -> str:
@@ -49,16 +65,14 @@ def _rand(*size: int, dtype: torch.dtype = FP32) -> torch.Tensor:
     return torch.rand(size, device="cuda", dtype=dtype)
 
 
-def _norm_pad(
-    what: str, c: int, frame: tuple[int, int, int], dtype: torch.dtype, up: int = 1
-) -> Case:
+def _norm_pad(what: str, c: int, frame: tuple[int, int, int], dtype: torch.dtype) -> Case:
     t, h, w = frame
     x = _rand(t, h, w, c, dtype=dtype)
-    out = torch.zeros(t, h * up + 2, w * up + 2, c, dtype=dtype, device="cuda")
+    out = torch.zeros(t, h + 2, w + 2, c, dtype=dtype, device="cuda")
     scale = None if what == "copy" else _rand(c)
     shift = _rand(c) if "affine" in what else None
-    args = (x, out, scale, shift, "rms" in what, "silu" in what, up, 0, 1, 1, 1, 1)
-    name = _named("norm_pad", what if up == 1 else f"{what} up {up}", c, frame, dtype)
+    args = (x, out, scale, shift, "rms" in what, "silu" in what, 1, 1, 1, 1)
+    name = _named("norm_pad", what, c, frame, dtype)
     return name, "norm_pad", args, (x.numel() + out.numel()) * x.element_size()
 
 
@@ -83,6 +97,36 @@ def _merge(
         out = torch.zeros_like(y)
     size = y.numel() * y.element_size() * (3 if residual else 2)
     return _named("merge", what, c, frame, dtype), "merge", (y, bias, r, out), size
+
+
+def _merge_norm_pad(
+    what: str,
+    c: int,
+    frame: tuple[int, int, int],
+    dtype: torch.dtype,
+    residual: bool = True,
+) -> Case:
+    """Of the window two rows are there already."""
+    t, h, w = frame
+    fresh, new = 2, (t, h - 2, w, c)
+    y, r = _rand(*new, dtype=dtype), _rand(*new, dtype=dtype) if residual else None
+    window = _rand(t, h, w, c, dtype=dtype)
+    out = torch.zeros(t, h + 2, w + 2, c, dtype=dtype, device="cuda")
+    shift = _rand(c) if "affine" in what else None
+    norm = (out, _rand(c), shift, "rms" in what, "silu" in what, 1, 1, 1, 1)
+    size = y.numel() * (3 if residual else 2) + (window.numel() - y.numel()) + out.numel()
+    args = (y, _rand(c), r, window, fresh, *norm)
+    name = _named("merge_norm_pad", what, c, frame, dtype)
+    return name, "merge_norm_pad", args, size * y.element_size()
+
+
+def _cached_frames(c: int, rows: int, columns: int, dtype: torch.dtype) -> Case:
+    """The last two frames of a padded buffer, into a cache with room for more rows."""
+    padded = _rand(6, rows, columns, c, dtype=dtype)
+    cache = torch.zeros(2, rows + 30, columns, c, dtype=dtype, device="cuda")
+    args = (padded[4:], None, None, cache[:, :rows])
+    name = _named("merge", "copy of cached frames", c, (2, rows, columns), dtype)
+    return name, "merge", args, 2 * padded[4:].numel() * padded.element_size()
 
 
 def call_of(op: Callable[..., None], args: tuple[Any, ...]) -> Callable[[], None]:

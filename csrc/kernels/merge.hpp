@@ -10,6 +10,7 @@ struct CUstream_st;
 namespace truetile {
 
 /// The arguments of `truetile::merge`, checked. `out` may be the memory of y or of the residual.
+/// Without bias and residual it is a copy of every bit.
 struct MergeArgs {
   const void* y = nullptr;
   const void* residual = nullptr;  ///< null: none

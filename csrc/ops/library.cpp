@@ -10,6 +10,10 @@ STABLE_TORCH_LIBRARY(truetile, m) {
   m.def("count_nonfinite(Tensor x, Tensor(a!) counts) -> ()");
   m.def(
       "norm_pad(Tensor x, Tensor(a!) out, Tensor? scale, Tensor? shift, bool rms, bool silu, "
-      "int up, int skip, int top, int bottom, int left, int right) -> ()");
+      "int top, int bottom, int left, int right) -> ()");
   m.def("merge(Tensor y, Tensor? bias, Tensor? residual, Tensor(a!) out) -> ()");
+  m.def(
+      "merge_norm_pad(Tensor y, Tensor? bias, Tensor? residual, Tensor(a!) window, int fresh, "
+      "Tensor(b!) out, Tensor? scale, Tensor? shift, bool rms, bool silu, "
+      "int top, int bottom, int left, int right) -> ()");
 }

@@ -7,25 +7,35 @@
 
 namespace truetile::ops {
 
-/// Check the arguments of `truetile::merge` and turn tensors into pointers.
-inline MergeArgs merge_args(const Tensor& y, const std::optional<Tensor>& bias,
-                            const std::optional<Tensor>& residual, const Tensor& out) {
-  const char* op = "merge";
+/// The arguments of a merge as they come from the dispatcher.
+struct MergeCall {
+  const Tensor& y;
+  const std::optional<Tensor>&bias, &residual;
+  const Tensor& out;
+  const char* out_name = "out";
+  std::int64_t fresh = 0;  ///< rows of `out` before the first that is written
+};
+
+/// Check everything and turn tensors into pointers.
+inline MergeArgs merge_args(const char* op, const MergeCall& call) {
+  const auto& [y, bias, residual, out, out_name, fresh] = call;
   check_rank(op, "y", y, 4);
   MergeArgs args;
   args.dtype = float_type(op, "y", y);
   check_adjacent(op, "y", y);
-  const auto check_like_y = [&](const char* name, const Tensor& tensor) {
+  const auto check_like_y = [&](const char* name, const Tensor& tensor, std::int64_t above) {
     check_rank(op, name, tensor, 4);
     check_dtype(op, name, tensor, y, "y");
     check_device(op, name, tensor, y, "y");
     for (std::int64_t dim = 0; dim < 4; ++dim) {
-      check_size(op, name, tensor, dim, y.size(dim), "as y");
+      const bool longer = dim == 1 && above > 0;
+      check_size(op, name, tensor, dim, y.size(dim) + (longer ? above : 0),
+                 longer ? "fresh and the rows of y" : "as y");
     }
     check_adjacent(op, name, tensor);
   };
-  check_like_y("out", out);
-  if (residual) check_like_y("residual", *residual);
+  check_like_y(out_name, out, fresh);
+  if (residual) check_like_y("residual", *residual, 0);
   if (bias) {
     check_rank(op, "bias", *bias, 1);
     if (bias->scalar_type() != ScalarType::Float)
@@ -42,8 +52,9 @@ inline MergeArgs merge_args(const Tensor& y, const std::optional<Tensor>& bias,
   }
   args.y = y.const_data_ptr();
   args.y_strides = pixel_strides(y);
-  args.out = out.mutable_data_ptr();
   args.out_strides = pixel_strides(out);
+  args.out = static_cast<char*>(out.mutable_data_ptr()) +
+             fresh * args.out_strides.h * element_size(args.dtype);
   args.frames = y.size(0);
   args.rows = y.size(1);
   args.columns = y.size(2);

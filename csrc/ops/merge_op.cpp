@@ -12,7 +12,7 @@ constexpr std::int64_t kGrain = 32768;
 
 void merge_cpu(const Tensor& y, std::optional<Tensor> bias, std::optional<Tensor> residual,
                Tensor out) {
-  const MergeArgs args = merge_args(y, bias, residual, out);
+  const MergeArgs args = merge_args("merge", {y, bias, residual, out});
   if (y.numel() == 0) {
     return;
   }

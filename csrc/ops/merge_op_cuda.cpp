@@ -10,7 +10,7 @@ namespace {
 
 void merge_cuda(const Tensor& y, std::optional<Tensor> bias, std::optional<Tensor> residual,
                 Tensor out) {
-  const MergeArgs args = merge_args(y, bias, residual, out);
+  const MergeArgs args = merge_args("merge", {y, bias, residual, out});
   if (y.numel() == 0) {
     return;
   }

@@ -11,17 +11,16 @@ namespace {
 constexpr std::int64_t kGrain = 32768;
 
 void norm_pad_cpu(const Tensor& x, Tensor out, std::optional<Tensor> scale,
-                  std::optional<Tensor> shift, bool rms, bool silu, std::int64_t up,
-                  std::int64_t skip, std::int64_t top, std::int64_t bottom, std::int64_t left,
-                  std::int64_t right) {
+                  std::optional<Tensor> shift, bool rms, bool silu, std::int64_t top,
+                  std::int64_t bottom, std::int64_t left, std::int64_t right) {
   const NormPadArgs args =
-      norm_pad_args({x, out, scale, shift, rms, silu, up, skip, top, bottom, left, right});
+      norm_pad_args("norm_pad", {x, out, scale, shift, rms, silu, top, bottom, left, right});
   if (out.numel() == 0) {
     return;
   }
   const std::int64_t row = args.padded_columns * args.channels;
   torch::stable::parallel_for(
-      0, args.frames * args.work_rows(), std::max<std::int64_t>(1, kGrain / row),
+      0, args.frames * args.padded_rows, std::max<std::int64_t>(1, kGrain / row),
       [&](std::int64_t begin, std::int64_t end) { norm_pad_rows_cpu(args, begin, end); });
 }
 

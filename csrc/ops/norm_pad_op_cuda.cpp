@@ -9,11 +9,10 @@ namespace truetile::ops {
 namespace {
 
 void norm_pad_cuda(const Tensor& x, Tensor out, std::optional<Tensor> scale,
-                   std::optional<Tensor> shift, bool rms, bool silu, std::int64_t up,
-                   std::int64_t skip, std::int64_t top, std::int64_t bottom, std::int64_t left,
-                   std::int64_t right) {
+                   std::optional<Tensor> shift, bool rms, bool silu, std::int64_t top,
+                   std::int64_t bottom, std::int64_t left, std::int64_t right) {
   const NormPadArgs args =
-      norm_pad_args({x, out, scale, shift, rms, silu, up, skip, top, bottom, left, right});
+      norm_pad_args("norm_pad", {x, out, scale, shift, rms, silu, top, bottom, left, right});
   if (out.numel() == 0) {
     return;
   }

@@ -39,5 +39,20 @@ TEST(Merge, RoundsOnce) {
   EXPECT_EQ(out[0], 0x4381);  // 258
 }
 
+TEST(Merge, OfOneValueCopiesEveryBit) {
+  const std::vector<std::uint16_t> y = {0x7FC1, 0xFF81, 0x8000, 0x0001};  // NaNs, -0, subnormal
+  for (const DType dtype : {DType::bfloat16, DType::float16}) {
+    std::vector<std::uint16_t> out(4);
+    MergeArgs args;
+    args.y = y.data();
+    args.out = out.data();
+    args.dtype = dtype;
+    args.frames = args.rows = args.columns = 1;
+    args.channels = 4;
+    merge_rows_cpu(args, 0, 1);
+    EXPECT_EQ(out, y);
+  }
+}
+
 }  // namespace
 }  // namespace truetile

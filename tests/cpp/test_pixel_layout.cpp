@@ -1,9 +1,9 @@
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <array>
 #include <vector>
 
+#include "kernels/cuda/merge_layout.hpp"
 #include "kernels/cuda/norm_pad_item.hpp"
 #include "kernels/cuda/pixel_layout.hpp"
 
@@ -50,52 +50,79 @@ TEST(PixelLayout, SegmentsGrowWithTheWorkAndNumbersStay64Bit) {
   EXPECT_EQ(pixel_blocks(huge), 0x7FFFFFFFU);
 }
 
-// Every pixel of `out` is written once, from its source: what the kernel does with the items.
-TEST(NormPadItem, CoversOutOnce) {
+TEST(MergeLayout, WithoutABiasGaplessRowsAreRunsOfVectors) {
   alignas(16) std::array<float, 4> data{};
-  for (std::int64_t up = 1; up <= 3; ++up) {
-    for (const std::int64_t columns : {0, 1, 7, 64, 301}) {
-      for (const std::int64_t skip : {0, 1, 5}) {
-        NormPadArgs args;
-        args.x = args.out = data.data();
-        args.frames = 2;
-        args.channels = 96;
-        args.top = 1;
-        args.bottom = 2;
-        args.left = 3;
-        args.right = 40;
-        args.padded_rows = 5 + 3;
-        args.padded_columns = columns + 43;
-        args.up = up;
-        args.skip = skip;
-        const PixelLayout layout = norm_pad_layout(args);
-        const std::int64_t pixels = args.frames * args.padded_rows * args.padded_columns;
-        std::vector<int> written(static_cast<std::size_t>(pixels));
-        const auto write = [&](std::int64_t t, std::int64_t y, std::int64_t x) {
-          const std::int64_t row = t * args.padded_rows + y;
-          ++written.at(static_cast<std::size_t>(row * args.padded_columns + x));
-        };
-        for (std::int64_t i = 0; i < layout.items; ++i) {
-          const NormPadItem item = norm_pad_item(args, layout, i);
-          for (std::int64_t y = item.row.begin; y < item.row.end; ++y) {
-            for (std::int64_t x = item.begin; x < item.end; ++x) {
-              if (item.row.border) {
-                write(item.t, y, x);
-                continue;
-              }
-              for (std::int64_t k = 0; k < std::min(up, columns - x * up); ++k) {
-                write(item.t, y, args.left + x * up + k);
-              }
-            }
-            if (item.row.border) continue;
-            for (std::int64_t x = 0; item.first && x < args.left; ++x) write(item.t, y, x);
-            for (std::int64_t x = 0; item.last && x < args.right; ++x) {
-              write(item.t, y, args.left + columns + x);
-            }
+  MergeArgs args;
+  args.y = args.out = data.data();
+  args.dtype = DType::bfloat16;
+  args.y_strides = {834 * 96 * 50, 834 * 96, 96};
+  args.out_strides = {834 * 96 * 60, 834 * 96, 96};
+  args.frames = 2;
+  args.rows = 50;
+  args.columns = 834;
+  args.channels = 96;
+  const MergeArgs narrow = merge_with_narrow_pixels(args);
+  EXPECT_EQ(narrow.columns, 834 * 12);
+  EXPECT_EQ(narrow.channels, 8);
+  EXPECT_EQ(narrow.y_strides.w, 8);
+  EXPECT_EQ(narrow.out_strides.h, 834 * 96);
+  const PixelLayout layout = merge_layout(narrow);
+  EXPECT_EQ(layout.vectors, 1);
+  EXPECT_EQ(layout.lanes(), 1);
+
+  MergeArgs other = args;
+  other.bias = data.data();
+  EXPECT_EQ(merge_with_narrow_pixels(other).channels, 96);
+  other = args;
+  other.out_strides.w = 2 * 96;
+  EXPECT_EQ(merge_with_narrow_pixels(other).channels, 96);
+  other = args;
+  other.y_strides.h += 4;  // not aligned
+  EXPECT_EQ(merge_with_narrow_pixels(other).channels, 96);
+}
+
+// Every pixel of `out` is written once, and every one of the window: what the kernel does.
+TEST(NormPadItem, CoversOutAndTheWindowOnce) {
+  for (const std::int64_t columns : {0, 1, 7, 64, 301}) {
+    for (const std::int64_t interior : {std::int64_t{0}, columns / 2, columns}) {
+      MergeNormPadArgs args;
+      NormPadArgs& norm = args.norm;
+      norm.frames = 2;
+      norm.channels = 96;
+      norm.top = 1;
+      norm.bottom = 2;
+      norm.left = 3;
+      norm.right = 40;
+      norm.padded_rows = 5 + 3;
+      norm.padded_columns = interior + 43;
+      args.rows = 6;
+      args.columns = columns;
+      const PixelLayout layout = norm_pad_layout(args, true);
+      std::vector<int> out(static_cast<std::size_t>(2 * norm.padded_rows * norm.padded_columns));
+      std::vector<int> window(static_cast<std::size_t>(2 * args.rows * columns));
+      const auto write = [&](std::int64_t t, std::int64_t y, std::int64_t x) {
+        const std::int64_t row = t * norm.padded_rows + y;
+        ++out.at(static_cast<std::size_t>(row * norm.padded_columns + x));
+      };
+      for (std::int64_t i = 0; i < layout.items; ++i) {
+        const NormPadItem item = norm_pad_item(args, layout, i);
+        for (std::int64_t x = item.begin; x < item.end; ++x) {
+          if (item.border()) {
+            write(item.t, item.row.out, x);
+            continue;
           }
+          const std::int64_t row = item.t * args.rows + item.row.window;
+          ++window.at(static_cast<std::size_t>(row * columns + x));
+          if (item.normed() && x < interior) write(item.t, item.row.out, norm.left + x);
         }
-        for (const int count : written) ASSERT_EQ(count, 1);
+        if (item.border() || !item.normed()) continue;
+        for (std::int64_t x = 0; item.first && x < norm.left; ++x) write(item.t, item.row.out, x);
+        for (std::int64_t x = 0; item.last && x < norm.right; ++x) {
+          write(item.t, item.row.out, norm.left + interior + x);
+        }
       }
+      for (const int count : out) ASSERT_EQ(count, 1);
+      for (const int count : window) ASSERT_EQ(count, 1);
     }
   }
 }

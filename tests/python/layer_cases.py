@@ -1,4 +1,4 @@
-"""Inputs, float64 references and bounds for `norm_pad` and `merge`, on any device."""
+"""Inputs, float64 references and bounds for the layer ops, on any device."""
 
 import itertools
 
@@ -11,10 +11,9 @@ NORMS = ("copy", "silu", "rms", "rms silu", "rms shift", "affine", "affine silu"
 PADS = (
     {},
     {"top": 1, "bottom": 2, "left": 1, "right": 3},
-    {"up": 2, "left": 1, "right": 1},
-    {"up": 2, "skip": 3, "top": 1, "bottom": 1, "left": 1, "right": 1, "cut": (1, 1)},
-    {"up": 3, "skip": 4, "left": 2, "cut": (2, 1)},
-    {"skip": 2, "bottom": 4, "cut": (1, 3)},
+    {"left": 1, "right": 1},
+    {"top": 1, "bottom": 1, "left": 1, "right": 1, "cut": (1, 1)},
+    {"bottom": 4, "cut": (1, 3)},
 )
 # Of the float32 arithmetic, relative to the size of the terms: a sum of up to 64 squares in a row
 # and the tree over lanes (36 * 2^-24 after the root), a dozen single roundings, and for 16-bit
@@ -61,11 +60,10 @@ class NormPad:
 
     def __init__(self, size, dtype, device, norm, pad, views=("contiguous", "contiguous"), seed=0):
         t, h, w, c = size
-        pad = {"up": 1, "skip": 0, "top": 0, "bottom": 0, "left": 0, "right": 0, **pad}
+        pad = {"top": 0, "bottom": 0, "left": 0, "right": 0, **pad}
         cut = pad.pop("cut", (0, 0))
         self.x = view(size, dtype, device, views[0]).copy_(randn(size, dtype, device, seed))
-        up, skip = pad["up"], pad["skip"]
-        self.rows, self.columns = h * up - skip - cut[0], w * up - cut[1]
+        self.rows, self.columns = h - cut[0], w - cut[1]
         padded = (self.rows + pad["top"] + pad["bottom"], self.columns + pad["left"] + pad["right"])
         self.out = view((t, *padded, c), dtype, device, views[1])
         affine = (t, c) if "frames" in norm else (c,)
@@ -102,8 +100,7 @@ class NormPad:
 
     def _padded(self, v):
         o = self.options
-        v = v.repeat_interleave(o["up"], 1).repeat_interleave(o["up"], 2)
-        v = v[:, o["skip"] : o["skip"] + self.rows, : self.columns]
+        v = v[:, : self.rows, : self.columns]
         return F.pad(v, (0, 0, o["left"], o["right"], o["top"], o["bottom"]))
 
 
@@ -122,3 +119,80 @@ def check_merge(op, size, dtype, device, bias, residual, views=("contiguous",) *
     out = {None: view(size, dtype, device, views[2]), "y": y, "residual": r}[in_place]
     op(y, b, r, out)
     assert_within(out, sum(parts), sum(part.abs() for part in parts))
+
+
+BITS = {torch.float32: torch.int32, torch.float16: torch.int16, torch.bfloat16: torch.int16}
+
+
+def assert_same_bits(got, wanted):
+    assert torch.equal(got.view(BITS[got.dtype]), wanted.view(BITS[wanted.dtype]))
+
+
+def every_bit_pattern(dtype, device):
+    """All values of a 16-bit type, NaN payloads too; of float32 some of each kind."""
+    if dtype == torch.float32:
+        bits = torch.tensor([0, 1, 0x7F800000, 0x7F800001, 0x7FABCDEF, 0x3F800000])
+        return torch.cat([bits, bits - 2**31]).to(torch.int32).to(device).view(dtype)
+    return torch.arange(-(2**15), 2**15).to(torch.int16).to(device).view(dtype)
+
+
+def check_copy(op, dtype, device, channels, views):
+    """merge without bias and residual."""
+    values = every_bit_pattern(dtype, device)
+    rows = -(-len(values) // (7 * channels * 2))
+    size = (2, rows, 7, channels)
+    count = rows * 14 * channels
+    y = view(size, dtype, device, views[0])
+    y.copy_(values.repeat(-(-count // len(values)))[:count].view(size))
+    out = view(size, dtype, device, views[1])
+    op(y, None, None, out)
+    assert_same_bits(out, y)
+
+
+def check_merge_norm_pad(
+    ops,
+    size,
+    dtype,
+    device,
+    norm,
+    pad,
+    fresh,
+    *,
+    bias="own",
+    residual=True,
+    views=("contiguous",) * 4,
+    in_place=False,
+):
+    """`ops.merge_norm_pad` gives bit for bit what `ops.merge` and `ops.norm_pad` do.
+
+    `size` is that of the window; in_place: its new rows are the memory of the residual, or of y.
+    """
+    t, h, w, c = size
+    new = (t, h - fresh, w, c)
+    kind = torch.float32 if bias == "float32" else dtype
+    b = randn((c,), kind, device, 4) if bias else None
+    y, r = (
+        view(new, dtype, device, how).copy_(randn(new, dtype, device, seed))
+        for how, seed in zip(views, (5, 6), strict=False)
+    )
+    made = []
+    for fused in (True, False):
+        case = NormPad(size, dtype, device, norm, pad, views[2:])
+        window = case.x
+        window[:, fresh:] = torch.nan
+        added, source = r, y
+        if in_place and residual:
+            added = window[:, fresh:].copy_(r)
+        elif in_place:
+            source = window[:, fresh:].copy_(y)
+        added = added if residual else None
+        if fused:
+            head = (source, b, added, window, fresh, case.out, case.scale, case.shift)
+            ops.merge_norm_pad(*head, **case.options)
+        else:
+            ops.merge(source, b, added, window[:, fresh:])
+            case.run(ops.norm_pad)
+        made.append((window, case.out))
+    for got, wanted in zip(*made, strict=True):
+        assert_same_bits(got, wanted)
+    assert not made[0][0].isnan().any()

@@ -1,4 +1,4 @@
-"""`norm_pad` and `merge` on CUDA against the float64 reference."""
+"""The layer ops on CUDA against the float64 reference, and against each other."""
 
 import pytest
 import torch
@@ -10,7 +10,9 @@ from layer_cases import (
     VIEW_PAIRS,
     VIEWS,
     NormPad,
+    check_copy,
     check_merge,
+    check_merge_norm_pad,
     randn,
 )
 
@@ -78,10 +80,66 @@ def test_merge_of_any_strides(views):
     check_merge(native.merge, (2, 3, 45, 16), torch.bfloat16, "cuda", "own", True, views)
 
 
+@pytest.mark.parametrize("channels", [5, 8, 96, 2056])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_merge_of_one_value_copies_every_bit(dtype, channels):
+    for views in VIEW_PAIRS:
+        check_copy(native.merge, dtype, "cuda", channels, views)
+
+
+def test_merge_copies_frames_between_large_views():
+    """Many segments of gapless rows, as the frames that a chunk leaves to the next."""
+    padded = randn((3, 90, 834, 96), torch.bfloat16, "cuda")
+    cache = torch.full((2, 100, 834, 96), torch.nan, dtype=torch.bfloat16, device="cuda")
+    native.merge(padded[1:], None, None, cache[:, :90])
+    assert torch.equal(cache[:, :90], padded[1:])
+    assert cache[:, 90:].isnan().all()
+
+
+@pytest.mark.parametrize("pad", PADS, ids=str)
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_merge_norm_pad_equals_the_two_ops(dtype, norm, pad):
+    for fresh in (0, 2, 5):
+        check_merge_norm_pad(native, WIDE, dtype, "cuda", norm, pad, fresh)
+
+
+@pytest.mark.parametrize("channels", [*CHANNELS, *range(8, 1025, 40)])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_merge_norm_pad_of_any_channels(dtype, channels):
+    check_merge_norm_pad(
+        native, (2, 3, 41, channels), dtype, "cuda", "rms silu", PADS[1], 1, bias="float32"
+    )
+
+
+@pytest.mark.parametrize("in_place", [True, False])
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("bias", [None, "own", "float32"])
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_merge_norm_pad_with_and_without_bias_and_residual(dtype, bias, residual, in_place):
+    kinds = {"bias": bias, "residual": residual, "in_place": in_place}
+    check_merge_norm_pad(native, WIDE, dtype, "cuda", "rms silu", PADS[1], 1, **kinds)
+
+
+@pytest.mark.parametrize("views", [(*a, *b) for a in VIEW_PAIRS for b in VIEW_PAIRS], ids=str)
+def test_merge_norm_pad_of_any_strides(views):
+    size = (2, 3, 40, 16)
+    check_merge_norm_pad(
+        native, size, torch.float16, "cuda", "affine silu", PADS[3], 1, views=views
+    )
+
+
+@pytest.mark.parametrize("channels", [96, 128, 512])
+def test_merge_norm_pad_of_many_segments(channels):
+    size = (3, 190, 1100 * 96 // channels, channels)
+    check_merge_norm_pad(native, size, torch.bfloat16, "cuda", "rms silu", PADS[3], 7)
+
+
 @pytest.mark.parametrize("size", [(0, 2, 3, 4), (1, 0, 3, 4), (1, 2, 0, 4), (1, 2, 3, 0)], ids=str)
 def test_empty_tensors_are_fine(size):
     check_merge(native.merge, size, torch.float32, "cuda", "own", True)
     check(size, torch.float32, "cuda", "rms silu", PADS[1])
+    check_merge_norm_pad(native, size, torch.float32, "cuda", "rms silu", PADS[1], 0)
 
 
 @pytest.mark.parametrize("channels", [5, 8])
@@ -105,6 +163,8 @@ def test_wrong_device_is_named():
         native.norm_pad(x, torch.empty_like(x), torch.ones(8))
     with pytest.raises(InvalidArgument, match=r"residual\.device=cpu: must be cuda:0 \(y\)"):
         native.merge(x, None, x.cpu(), torch.empty_like(x))
+    with pytest.raises(InvalidArgument, match=r"out\.device=cpu: must be cuda:0 \(window\)"):
+        native.merge_norm_pad(x, None, None, torch.empty_like(x), 0, x.cpu())
 
 
 def test_runs_in_order_on_the_current_stream_and_into_a_graph():
@@ -151,8 +211,10 @@ def test_tensors_beyond_two_to_the_31_elements():
 
 
 def test_opcheck():
-    x = torch.randn(1, 2, 2, 8, device="cuda")
+    ops, x = torch.ops.truetile, torch.randn(1, 2, 2, 8, device="cuda")
     out, scale = torch.zeros(1, 4, 4, 8, device="cuda"), torch.ones(8, device="cuda")
-    norm_pad, merge = torch.ops.truetile.norm_pad.default, torch.ops.truetile.merge.default
-    torch.library.opcheck(norm_pad, (x, out, scale, None, True, True, 1, 0, 1, 1, 1, 1))
-    torch.library.opcheck(merge, (x, None, x, torch.zeros_like(x)))
+    norm = (out, scale, None, True, True, 1, 1, 1, 1)
+    torch.library.opcheck(ops.norm_pad.default, (x, *norm))
+    torch.library.opcheck(ops.merge.default, (x, None, x, torch.zeros_like(x)))
+    merged = (x[:, 1:].clone(), None, None, torch.zeros_like(x), 1)
+    torch.library.opcheck(ops.merge_norm_pad.default, (*merged, *norm))

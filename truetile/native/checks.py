@@ -83,86 +83,6 @@ def count_nonfinite(x: torch.Tensor, counts: torch.Tensor) -> None:
         _fail(op, "counts.device", counts.device, f"must be {x.device} (x)")
 
 
-def norm_pad(
-    x: torch.Tensor,
-    out: torch.Tensor,
-    scale: torch.Tensor | None,
-    shift: torch.Tensor | None,
-    rms: bool,
-    up: int,
-    skip: int,
-    top: int,
-    bottom: int,
-    left: int,
-    right: int,
-) -> None:
-    """Raise InvalidArgument when `norm_pad` would touch memory outside of its arguments."""
-    op = "norm_pad"
-    _rank(op, "x", x, 4)
-    _dtype(op, "x", x, _DTYPES)
-    _adjacent(op, "x", x)
-    _rank(op, "out", out, 4)
-    _like(op, "out", out, x, "x")
-    _size(op, "out", out, 0, x.shape[0], "frames of x")
-    _size(op, "out", out, 3, x.shape[3], "channels of x")
-    _adjacent(op, "out", out)
-    sizes = (up, 1, 3), (skip, 0, 1 << 40), (top, 0, out.shape[1])
-    sizes += (bottom, 0, out.shape[1] - top), (left, 0, out.shape[2])
-    sizes += ((right, 0, out.shape[2] - left),)
-    names = ("up", "skip", "top", "bottom", "left", "right")
-    for name, (value, low, high) in zip(names, sizes, strict=True):
-        if not low <= value <= high:
-            _fail(op, name, value, f"must be in [{low}, {high}]")
-    rows, columns = out.shape[1] - top - bottom, out.shape[2] - left - right
-    if rows and columns:
-        for dim, needed in ((1, (skip + rows - 1) // up + 1), (2, -(-columns // up))):
-            if x.shape[dim] < needed:
-                why = f"must be >= {needed} (what the interior of out reads)"
-                _fail(op, f"x.size({dim})", x.shape[dim], why)
-    if scale is None and (rms or shift is not None):
-        why = "rms=True" if rms else "a shift"
-        _fail(op, "scale", None, f"must be given with {why}")
-    for name, vector in (("scale", scale), ("shift", shift)):
-        if vector is None:
-            continue
-        if vector.dim() not in (1, 2):
-            _fail(op, f"{name}.dim()", vector.dim(), "must be 1 or 2")
-        _dtype(op, name, vector, (torch.float32,))
-        _device(op, name, vector, x, "x")
-        _size(op, name, vector, vector.dim() - 1, x.shape[3], "channels of x")
-        if vector.dim() == 2:
-            _size(op, name, vector, 0, x.shape[0], "frames of x")
-        _adjacent(op, name, vector)
-
-
-def merge(
-    y: torch.Tensor,
-    bias: torch.Tensor | None,
-    residual: torch.Tensor | None,
-    out: torch.Tensor,
-) -> None:
-    """Raise InvalidArgument when `merge` would touch memory outside of its arguments."""
-    op = "merge"
-    _rank(op, "y", y, 4)
-    _dtype(op, "y", y, _DTYPES)
-    _adjacent(op, "y", y)
-    for name, tensor in (("out", out), ("residual", residual)):
-        if tensor is None:
-            continue
-        _rank(op, name, tensor, 4)
-        _like(op, name, tensor, y, "y")
-        for dim in range(4):
-            _size(op, name, tensor, dim, y.shape[dim], "as y")
-        _adjacent(op, name, tensor)
-    if bias is not None:
-        _rank(op, "bias", bias, 1)
-        if bias.dtype != torch.float32:
-            _like(op, "bias", bias, y, "y, or float32")
-        _device(op, "bias", bias, y, "y")
-        _size(op, "bias", bias, 0, y.shape[3], "channels of y")
-        _adjacent(op, "bias", bias)
-
-
 def _line(
     op: str,
     name: str,
@@ -201,29 +121,6 @@ def _dtype(op: str, name: str, tensor: torch.Tensor, allowed: tuple[torch.dtype,
         names = ", ".join(str(d).removeprefix("torch.") for d in allowed)
         got = str(tensor.dtype).removeprefix("torch.")
         _fail(op, f"{name}.dtype", got, f"must be one of {names}")
-
-
-def _device(op: str, name: str, tensor: torch.Tensor, like: torch.Tensor, what: str) -> None:
-    if tensor.device != like.device:
-        _fail(op, f"{name}.device", tensor.device, f"must be {like.device} ({what})")
-
-
-def _like(op: str, name: str, tensor: torch.Tensor, like: torch.Tensor, what: str) -> None:
-    if tensor.dtype != like.dtype:
-        got = str(tensor.dtype).removeprefix("torch.")
-        _fail(op, f"{name}.dtype", got, f"must be that of {what}")
-    _device(op, name, tensor, like, what)
-
-
-def _size(op: str, name: str, tensor: torch.Tensor, dim: int, size: int, what: str) -> None:
-    if tensor.shape[dim] != size:
-        _fail(op, f"{name}.size({dim})", tensor.shape[dim], f"must be {size} ({what})")
-
-
-def _adjacent(op: str, name: str, tensor: torch.Tensor) -> None:
-    dim = tensor.dim() - 1
-    if tensor.shape[dim] > 1 and tensor.stride(dim) != 1:
-        _fail(op, f"{name}.stride({dim})", tensor.stride(dim), "must be 1")
 
 
 def _range(op: str, name: str, value: int, low: int, high: int, why: str) -> None:

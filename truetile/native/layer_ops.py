@@ -18,29 +18,26 @@ def norm_pad(
     *,
     rms: bool = False,
     silu: bool = False,
-    up: int = 1,
-    skip: int = 0,
     top: int = 0,
     bottom: int = 0,
     left: int = 0,
     right: int = 0,
 ) -> None:
-    """Write a convolution's padded input: norm, SiLU and nearest upsampling of `x`, zeros around.
+    """Write a convolution's padded input: norm and SiLU of `x`, zeros around.
 
-    Row r and column q of the interior of `out` are f(x[:, (skip + r) // up, q // up]), where f is
+    Row r and column q of the interior of `out` are f(x[:, r, q]), where f is
     x / max(||x||, 1e-12) * sqrt(C) * scale + shift with `rms`, else x * scale + shift, and then
     SiLU. It is computed in float32 and rounded once. Nothing is allocated by the native op,
     nothing waits for the device.
 
     Args:
-        x: [t, h, w, C], float32, float16 or bfloat16, adjacent channels, other strides any.
+        x: [t, h, w, C], float32, float16 or bfloat16, adjacent channels, other strides any; it may
+            have more rows and columns than the interior.
         out: [t, Hp, Wp, C], same dtype and device, other memory, adjacent channels.
         scale: float32 [C], or [t, C] for one of each frame; None leaves values as they are.
         shift: likewise; only with a scale.
         rms: divide by the root mean square over channels first.
         silu: apply SiLU last.
-        up: 1, 2 or 3: how often each row and column is written.
-        skip: upsampled rows of x that lie before the interior.
         top: rows of zeros; likewise bottom, and left and right in columns.
         bottom: see top.
         left: see top.
@@ -49,7 +46,7 @@ def norm_pad(
     Raises:
         InvalidArgument: an argument does not fit; the message says which, its value and the rule.
     """
-    args = (x, out, scale, shift, bool(rms), bool(silu), up, skip, top, bottom, left, right)
+    args = (x, out, scale, shift, bool(rms), bool(silu), top, bottom, left, right)
     _run("norm_pad", _decline(x, out), args)
 
 
@@ -61,7 +58,8 @@ def merge(
 ) -> None:
     """Write y + bias + residual into `out`, computed in float32 and rounded once.
 
-    Nothing is allocated by the native op, nothing waits for the device.
+    Without bias and residual it copies every bit, also of a NaN. Nothing is allocated by the
+    native op, nothing waits for the device.
 
     Args:
         y: [t, h, w, C], float32, float16 or bfloat16, adjacent channels, other strides any.
@@ -74,3 +72,51 @@ def merge(
         InvalidArgument: an argument does not fit; the message says which, its value and the rule.
     """
     _run("merge", _decline(y, out), (y, bias, residual, out))
+
+
+def merge_norm_pad(
+    y: torch.Tensor,
+    bias: torch.Tensor | None,
+    residual: torch.Tensor | None,
+    window: torch.Tensor,
+    fresh: int,
+    out: torch.Tensor,
+    scale: torch.Tensor | None = None,
+    shift: torch.Tensor | None = None,
+    *,
+    rms: bool = False,
+    silu: bool = False,
+    top: int = 0,
+    bottom: int = 0,
+    left: int = 0,
+    right: int = 0,
+) -> None:
+    """Do ``merge(y, bias, residual, window[:, fresh:])``, then ``norm_pad(window, out, ...)``.
+
+    It is one pass, so that what a convolution made is not read back from memory for the next
+    layer's input; every bit is as of the two ops one after the other. Nothing is allocated by the
+    native op, nothing waits for the device.
+
+    Args:
+        y: [t, h - fresh, w, C], float32, float16 or bfloat16, adjacent channels, other strides any.
+        bias: as of `merge`.
+        residual: as of `merge`.
+        window: [t, h, w, C] like `y`; its rows below `fresh` are only read. It may have more rows
+            and columns than the interior of `out`. window[:, fresh:] may be the very memory of `y`
+            or of `residual`, but must not overlap them otherwise.
+        fresh: the first row that is written.
+        out: as of `norm_pad`, other memory than all else.
+        scale: as of `norm_pad`, like all that follows.
+        shift: see scale.
+        rms: see scale.
+        silu: see scale.
+        top: see scale.
+        bottom: see scale.
+        left: see scale.
+        right: see scale.
+
+    Raises:
+        InvalidArgument: an argument does not fit; the message says which, its value and the rule.
+    """
+    args = (y, bias, residual, window, fresh, out, scale, shift, bool(rms), bool(silu))
+    _run("merge_norm_pad", _decline(y, window), (*args, top, bottom, left, right))

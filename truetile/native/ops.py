@@ -216,6 +216,7 @@ def _register_fakes() -> None:
     """Nothing is returned, so that tracing needs no shapes: only to be told that."""
     import torch
 
-    ops = ("blend_tile", "count_nonfinite", "group_affine", "group_moments", "merge", "norm_pad")
+    ops = ("blend_tile", "count_nonfinite", "group_affine", "group_moments")
+    ops += ("merge", "merge_norm_pad", "norm_pad")
     for op in ops:
         torch.library.register_fake(f"truetile::{op}", lambda *args: None)

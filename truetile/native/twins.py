@@ -8,14 +8,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 
 from . import checks
 from .group_norm_twins import group_affine, group_moments
+from .layer_twins import merge, merge_norm_pad, norm_pad
 
-__all__ = ["blend_tile", "count_nonfinite", "group_affine", "group_moments", "merge", "norm_pad"]
-
-_EPSILON = 1e-12  # of torch.nn.functional.normalize
+__all__ = [
+    "blend_tile",
+    "count_nonfinite",
+    "group_affine",
+    "group_moments",
+    "merge",
+    "merge_norm_pad",
+    "norm_pad",
+]
 
 # The axes of a block, out and the line buffers after the channel axis.
 _T, _Y, _X = 1, 2, 3
@@ -80,61 +86,6 @@ def count_nonfinite(x: torch.Tensor, counts: torch.Tensor) -> None:
     """Add the number of NaN in `x` to counts[0], of infinities to counts[1]."""
     checks.count_nonfinite(x, counts)
     counts += torch.stack([torch.isnan(x).sum(), torch.isinf(x).sum()])
-
-
-@torch.no_grad()
-def norm_pad(
-    x: torch.Tensor,
-    out: torch.Tensor,
-    scale: torch.Tensor | None,
-    shift: torch.Tensor | None,
-    rms: bool,
-    silu: bool,
-    up: int,
-    skip: int,
-    top: int,
-    bottom: int,
-    left: int,
-    right: int,
-) -> None:
-    """Norm, SiLU, upsampling and padding; see `truetile.native.norm_pad` for the arguments."""
-    checks.norm_pad(x, out, scale, shift, rms, up, skip, top, bottom, left, right)
-    out.zero_()
-    inner = out[:, top : out.shape[1] - bottom, left : out.shape[2] - right]
-    if inner.numel() == 0:
-        return
-    rows = torch.arange(skip, skip + inner.shape[1], device=x.device) // up
-    columns = torch.arange(inner.shape[2], device=x.device) // up
-    first = skip // up
-    x = x[:, first : int(rows[-1]) + 1, : int(columns[-1]) + 1]
-    for t, (source, target) in enumerate(zip(x, inner, strict=True)):  # small temporaries
-        y = source.float()
-        if rms:
-            length = torch.linalg.vector_norm(y, dim=-1, keepdim=True).clamp_min(_EPSILON)
-            y = y / length * y.shape[-1] ** 0.5
-        if scale is not None:
-            y = y * (scale if scale.dim() == 1 else scale[t])
-        if shift is not None:
-            y = y + (shift if shift.dim() == 1 else shift[t])
-        y = (F.silu(y) if silu else y).to(out.dtype)
-        target.copy_(y if up == 1 else y[rows - first][:, columns])
-
-
-@torch.no_grad()
-def merge(
-    y: torch.Tensor,
-    bias: torch.Tensor | None,
-    residual: torch.Tensor | None,
-    out: torch.Tensor,
-) -> None:
-    """out = y + bias + residual; see `truetile.native.merge` for the arguments."""
-    checks.merge(y, bias, residual, out)
-    value = y.float()
-    if bias is not None:
-        value = value + bias.float()
-    if residual is not None:
-        value = value + residual.float()
-    out.copy_(value)
 
 
 def _weights(

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "kernels/cpu/half.hpp"
 #include "kernels/merge.hpp"
 
@@ -20,6 +22,10 @@ void rows(const MergeArgs& args, std::int64_t begin, std::int64_t end) noexcept 
       const T* y = pixel<T>(args.y, args.y_strides, t, h, w);
       const T* residual = pixel<T>(args.residual, args.residual_strides, t, h, w);
       T* out = static_cast<T*>(args.out) + args.out_strides.at(t, h, w);
+      if (bias == nullptr && residual == nullptr) {  // every bit, of a NaN too
+        std::copy_n(y, args.channels, out);
+        continue;
+      }
       for (std::int64_t c = 0; c < args.channels; ++c) {
         float value = to_float(y[c]);
         if (bias != nullptr) value += to_float(bias[c]);

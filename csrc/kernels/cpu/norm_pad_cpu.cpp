@@ -56,33 +56,18 @@ void zero(const NormPadArgs& args, T* row, std::int64_t begin, std::int64_t end)
 template <class T>
 void rows(const NormPadArgs& args, std::int64_t begin, std::int64_t end) noexcept {
   for (std::int64_t i = begin; i < end; ++i) {
-    const std::int64_t t = i / args.work_rows();
-    const NormPadRow row = norm_pad_row(args, i % args.work_rows());
-    for (std::int64_t y = row.begin; y < row.end; ++y) {
-      T* to = static_cast<T*>(args.out) + args.out_strides.at(t, y, 0);
-      if (row.border) {
-        zero(args, to, 0, args.padded_columns);
-        continue;
-      }
-      const std::int64_t stop = args.left + args.columns();
-      zero(args, to, 0, args.left);
-      zero(args, to, stop, args.padded_columns);
-      if (y > row.begin) {  // normed already
-        for (std::int64_t x = args.left; x < stop; ++x) {
-          T* pixel = to + x * args.out_strides.w;
-          std::copy_n(pixel - (y - row.begin) * args.out_strides.h, args.channels, pixel);
-        }
-        continue;
-      }
-      const T* from = static_cast<const T*>(args.x) + args.x_strides.at(t, row.source, 0);
-      for (std::int64_t x = 0; x < args.source_columns(); ++x) {
-        T* first = to + (args.left + x * args.up) * args.out_strides.w;
-        write_pixel(args, t, from + x * args.x_strides.w, first);
-        const std::int64_t copies = std::min(args.up, args.columns() - x * args.up);
-        for (std::int64_t k = 1; k < copies; ++k) {
-          std::copy_n(first, args.channels, first + k * args.out_strides.w);
-        }
-      }
+    const std::int64_t t = i / args.padded_rows;
+    const std::int64_t y = i % args.padded_rows;
+    T* to = static_cast<T*>(args.out) + args.out_strides.at(t, y, 0);
+    if (y < args.top || y >= args.top + args.rows()) {
+      zero(args, to, 0, args.padded_columns);
+      continue;
+    }
+    zero(args, to, 0, args.left);
+    zero(args, to, args.left + args.columns(), args.padded_columns);
+    const T* from = static_cast<const T*>(args.x) + args.x_strides.at(t, y - args.top, 0);
+    for (std::int64_t x = 0; x < args.columns(); ++x) {
+      write_pixel(args, t, from + x * args.x_strides.w, to + (args.left + x) * args.out_strides.w);
     }
   }
 }

@@ -1,6 +1,6 @@
 #include "kernels/cuda/check.cuh"
-#include "kernels/cuda/pixels.cuh"
-#include "kernels/merge.hpp"
+#include "kernels/cuda/merge.cuh"
+#include "kernels/cuda/merge_layout.hpp"
 
 namespace truetile::cuda {
 namespace {
@@ -16,19 +16,6 @@ __device__ Segment segment_of(const MergeArgs& args, const PixelLayout& layout, 
   const std::int64_t end = begin + layout.segment;
   const std::int64_t t = row / args.rows;
   return {t, row - t * args.rows, begin, end < args.columns ? end : args.columns};
-}
-
-/// The bias of one vector of channels; -0 where there is none, which keeps every value.
-template <class T>
-__device__ void load_bias(const MergeArgs& args, int part, float (&to)[kWidth<T>]) {
-  if (args.bias == nullptr) {
-#pragma unroll
-    for (int j = 0; j < kWidth<T>; ++j) to[j] = -0.0F;
-  } else if (args.bias_dtype == DType::float32) {
-    load_floats<T>(static_cast<const float*>(args.bias) + part * kWidth<T>, to);
-  } else {
-    unpack<T>(static_cast<const uint4*>(args.bias)[part], to);
-  }
 }
 
 // `out` may be y or the residual: a lane reads its own pixels before it writes them.
@@ -60,7 +47,7 @@ __global__ void __launch_bounds__(kPixelLanes* kPixelWarps)
 #pragma unroll 1
     for (std::int64_t begin = at.begin + (lane >> layout.lane_bits); begin < at.end;
          begin += kPixels * pixels) {
-      uint4 sum[kPixels][kVectors];
+      uint4 value[kPixels][kVectors];
       uint4 added[kPixels][kVectors];
 #pragma unroll
       for (int p = 0; p < kPixels; ++p) {
@@ -71,7 +58,7 @@ __global__ void __launch_bounds__(kPixelLanes* kPixelWarps)
         for (int k = 0; k < kVectors; ++k) {
           const int part = first_part + k * lanes;
           const bool inside = x < at.end && part < parts;
-          sum[p][k] = inside ? from[part] : uint4{0, 0, 0, 0};
+          value[p][k] = inside ? from[part] : uint4{0, 0, 0, 0};
           added[p][k] = inside && residual != nullptr ? more[part] : uint4{0, 0, 0, 0};
         }
       }
@@ -81,14 +68,9 @@ __global__ void __launch_bounds__(kPixelLanes* kPixelWarps)
         auto* to = reinterpret_cast<uint4*>(out + x * args.out_strides.w);
 #pragma unroll
         for (int k = 0; k < kVectors; ++k) {
-          float a[kWidth<T>];
-          float b[kWidth<T>];
-          unpack<T>(sum[p][k], a);
-          unpack<T>(added[p][k], b);
-#pragma unroll
-          for (int j = 0; j < kWidth<T>; ++j) a[j] = a[j] + bias[k][j] + b[j];
+          const uint4 merged = merge_vector<T>(args, value[p][k], added[p][k], bias[k]);
           const int part = first_part + k * lanes;
-          if (x < at.end && part < parts) to[part] = pack<T>(a);
+          if (x < at.end && part < parts) to[part] = merged;
         }
       }
     }
@@ -113,6 +95,10 @@ __global__ void __launch_bounds__(kPixelLanes* kPixelWarps)
           static_cast<const T*>(args.residual) + args.residual_strides.at(at.t, at.h, x);
       T* out = static_cast<T*>(args.out) + args.out_strides.at(at.t, at.h, x);
       for (std::int64_t c = lane & (lanes - 1); c < args.channels; c += lanes) {
+        if (args.bias == nullptr && args.residual == nullptr) {
+          out[c] = y[c];
+          continue;
+        }
         float value = to_float(y[c]);
         if (args.bias != nullptr) {
           value += args.bias_dtype == DType::float32
@@ -166,17 +152,13 @@ void launch(const MergeArgs& args, const PixelLayout& layout, cudaStream_t strea
 namespace truetile {
 
 void merge_cuda(const MergeArgs& args, CUstream_st* stream) {
-  const bool aligned = cuda::pixels_aligned(args.y, args.dtype, args.y_strides) &&
-                       cuda::pixels_aligned(args.residual, args.dtype, args.residual_strides) &&
-                       cuda::pixels_aligned(args.out, args.dtype, args.out_strides) &&
-                       cuda::pixels_aligned(args.bias, args.bias_dtype, {});
-  const cuda::PixelLayout layout =
-      cuda::pixel_layout(args.channels, args.dtype, aligned, args.frames * args.rows, args.columns);
+  const MergeArgs narrow = cuda::merge_with_narrow_pixels(args);
+  const cuda::PixelLayout layout = cuda::merge_layout(narrow);
   if (layout.items == 0) {
     return;
   }
   cuda::with_type(args.dtype,
-                  [&](auto type) { cuda::launch<decltype(type)>(args, layout, stream); });
+                  [&](auto type) { cuda::launch<decltype(type)>(narrow, layout, stream); });
 }
 
 }  // namespace truetile

@@ -4,7 +4,7 @@
 
 #include "kernels/cuda/norm_pad_item.hpp"
 
-// What the kernels of norm_pad share: the arithmetic of a pixel and the zeros around the interior.
+// What the kernels with a norm share: the arithmetic of a pixel and the zeros around the interior.
 
 namespace truetile::cuda {
 
@@ -44,17 +44,15 @@ __device__ inline Place place_of(const PixelLayout& layout) {
           .pixels = kPixelLanes >> layout.lane_bits};
 }
 
-/// Zeros into columns [begin, end) of rows [row_begin, row_end). Unit is a vector or an element.
+/// Zeros into columns [begin, end) of row y. Unit is a vector or an element.
 template <class T, class Unit>
 __device__ void zero(const NormPadArgs& args, const PixelLayout& layout, const Place& place,
-                     std::int64_t t, const NormPadRow& row, std::int64_t begin, std::int64_t end) {
-  for (std::int64_t y = row.begin; y < row.end; ++y) {
-    T* to = static_cast<T*>(args.out) + args.out_strides.at(t, y, 0);
-    for (std::int64_t x = begin + place.pixel; x < end; x += place.pixels) {
-      auto* pixel = reinterpret_cast<Unit*>(to + x * args.out_strides.w);
-      for (std::int64_t part = place.part; part < layout.parts; part += layout.lanes()) {
-        pixel[part] = Unit{};
-      }
+                     std::int64_t t, std::int64_t y, std::int64_t begin, std::int64_t end) {
+  T* to = static_cast<T*>(args.out) + args.out_strides.at(t, y, 0);
+  for (std::int64_t x = begin + place.pixel; x < end; x += place.pixels) {
+    auto* pixel = reinterpret_cast<Unit*>(to + x * args.out_strides.w);
+    for (std::int64_t part = place.part; part < layout.parts; part += layout.lanes()) {
+      pixel[part] = Unit{};
     }
   }
 }
@@ -63,13 +61,14 @@ __device__ void zero(const NormPadArgs& args, const PixelLayout& layout, const P
 template <class T, class Unit>
 __device__ void zero_border(const NormPadArgs& args, const PixelLayout& layout, const Place& place,
                             const NormPadItem& item) {
-  if (item.row.border) {
-    zero<T, Unit>(args, layout, place, item.t, item.row, item.begin, item.end);
+  if (!item.normed()) return;
+  if (item.border()) {
+    zero<T, Unit>(args, layout, place, item.t, item.row.out, item.begin, item.end);
     return;
   }
-  if (item.first) zero<T, Unit>(args, layout, place, item.t, item.row, 0, args.left);
+  if (item.first) zero<T, Unit>(args, layout, place, item.t, item.row.out, 0, args.left);
   if (item.last) {
-    zero<T, Unit>(args, layout, place, item.t, item.row, args.left + args.columns(),
+    zero<T, Unit>(args, layout, place, item.t, item.row.out, args.left + args.columns(),
                   args.padded_columns);
   }
 }

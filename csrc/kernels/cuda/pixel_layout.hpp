@@ -14,10 +14,12 @@
 namespace truetile::cuda {
 
 constexpr int kPixelLanes = 32;  // of a warp
-constexpr int kPixelWarps = 8;   // of a block
+constexpr int kPixelWarps = 4;   // of a block: few, so that registers leave no large rest
 
-/// Pixels that a lane has in flight.
-[[nodiscard]] constexpr int pixels_in_flight(int vectors) noexcept { return vectors > 4 ? 1 : 2; }
+/// Pixels that a lane has in flight, so that it loads three to eight vectors at once.
+[[nodiscard]] constexpr int pixels_in_flight(int vectors) noexcept {
+  return vectors == 1 ? 4 : vectors < 4 ? 2 : 1;
+}
 
 struct PixelLayout {
   int lane_bits = 0;          ///< two to this many lanes share a pixel

@@ -1,0 +1,132 @@
+"""Argument checks of the layer twins; `csrc/ops/{norm_pad,merge}_args.hpp` say the same in C++."""
+
+from __future__ import annotations
+
+import torch
+
+from .checks import _DTYPES, _dtype, _fail, _rank
+
+
+def norm_pad(
+    x: torch.Tensor,
+    out: torch.Tensor,
+    scale: torch.Tensor | None,
+    shift: torch.Tensor | None,
+    rms: bool,
+    top: int,
+    bottom: int,
+    left: int,
+    right: int,
+    *,
+    op: str = "norm_pad",
+    x_name: str = "x",
+) -> None:
+    """Raise InvalidArgument when `norm_pad` would touch memory outside of its arguments."""
+    _rank(op, x_name, x, 4)
+    _dtype(op, x_name, x, _DTYPES)
+    _adjacent(op, x_name, x)
+    _rank(op, "out", out, 4)
+    _like(op, "out", out, x, x_name)
+    _size(op, "out", out, 0, x.shape[0], f"frames of {x_name}")
+    _size(op, "out", out, 3, x.shape[3], f"channels of {x_name}")
+    _adjacent(op, "out", out)
+    rows, columns = out.shape[1], out.shape[2]
+    pads = (("top", top, rows), ("bottom", bottom, rows - top))
+    pads += (("left", left, columns), ("right", right, columns - left))
+    for name, value, most in pads:
+        if not 0 <= value <= most:
+            _fail(op, name, value, f"must be in [0, {most}]")
+    for dim, needed in ((1, rows - top - bottom), (2, columns - left - right)):
+        if x.shape[dim] < needed:
+            why = f"must be >= {needed} (what the interior of out reads)"
+            _fail(op, f"{x_name}.size({dim})", x.shape[dim], why)
+    if scale is None and (rms or shift is not None):
+        why = "rms=True" if rms else "a shift"
+        _fail(op, "scale", None, f"must be given with {why}")
+    for name, vector in (("scale", scale), ("shift", shift)):
+        if vector is None:
+            continue
+        if vector.dim() not in (1, 2):
+            _fail(op, f"{name}.dim()", vector.dim(), "must be 1 or 2")
+        _dtype(op, name, vector, (torch.float32,))
+        _device(op, name, vector, x, x_name)
+        _size(op, name, vector, vector.dim() - 1, x.shape[3], f"channels of {x_name}")
+        if vector.dim() == 2:
+            _size(op, name, vector, 0, x.shape[0], f"frames of {x_name}")
+        _adjacent(op, name, vector)
+
+
+def merge(
+    y: torch.Tensor,
+    bias: torch.Tensor | None,
+    residual: torch.Tensor | None,
+    out: torch.Tensor,
+    *,
+    op: str = "merge",
+    out_name: str = "out",
+    fresh: int = 0,
+) -> None:
+    """Raise InvalidArgument when `merge` into rows [fresh, ...) of `out` would leave memory."""
+    _rank(op, "y", y, 4)
+    _dtype(op, "y", y, _DTYPES)
+    _adjacent(op, "y", y)
+    for name, tensor, above in ((out_name, out, fresh), ("residual", residual, 0)):
+        if tensor is None:
+            continue
+        _rank(op, name, tensor, 4)
+        _like(op, name, tensor, y, "y")
+        for dim in range(4):
+            longer = dim == 1 and above > 0
+            what = "fresh and the rows of y" if longer else "as y"
+            _size(op, name, tensor, dim, y.shape[dim] + (above if longer else 0), what)
+        _adjacent(op, name, tensor)
+    if bias is not None:
+        _rank(op, "bias", bias, 1)
+        if bias.dtype != torch.float32:
+            _like(op, "bias", bias, y, "y, or float32")
+        _device(op, "bias", bias, y, "y")
+        _size(op, "bias", bias, 0, y.shape[3], "channels of y")
+        _adjacent(op, "bias", bias)
+
+
+def merge_norm_pad(
+    y: torch.Tensor,
+    bias: torch.Tensor | None,
+    residual: torch.Tensor | None,
+    window: torch.Tensor,
+    fresh: int,
+    out: torch.Tensor,
+    scale: torch.Tensor | None,
+    shift: torch.Tensor | None,
+    rms: bool,
+    *pads: int,
+) -> None:
+    """Raise InvalidArgument when `merge_norm_pad` would touch memory outside of its arguments."""
+    op = "merge_norm_pad"
+    if fresh < 0:
+        _fail(op, "fresh", fresh, "must be >= 0")
+    merge(y, bias, residual, window, op=op, out_name="window", fresh=fresh)
+    norm_pad(window, out, scale, shift, rms, *pads, op=op, x_name="window")
+
+
+def _device(op: str, name: str, tensor: torch.Tensor, like: torch.Tensor, what: str) -> None:
+    if tensor.device != like.device:
+        _fail(op, f"{name}.device", tensor.device, f"must be {like.device} ({what})")
+
+
+def _like(op: str, name: str, tensor: torch.Tensor, like: torch.Tensor, what: str) -> None:
+    if tensor.dtype != like.dtype:
+        got = str(tensor.dtype).removeprefix("torch.")
+        _fail(op, f"{name}.dtype", got, f"must be that of {what}")
+    _device(op, name, tensor, like, what)
+
+
+def _size(op: str, name: str, tensor: torch.Tensor, dim: int, size: int, what: str) -> None:
+    if tensor.shape[dim] != size:
+        _fail(op, f"{name}.size({dim})", tensor.shape[dim], f"must be {size} ({what})")
+
+
+def _adjacent(op: str, name: str, tensor: torch.Tensor) -> None:
+    dim = tensor.dim() - 1
+    if tensor.shape[dim] > 1 and tensor.stride(dim) != 1:
+        _fail(op, f"{name}.stride({dim})", tensor.stride(dim), "must be 1")

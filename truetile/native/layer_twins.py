@@ -1,0 +1,82 @@
+"""Plain-torch twins of the layer ops; see `truetile.native.layer_ops` for the arguments."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+
+from . import layer_checks as checks
+
+_EPSILON = 1e-12  # of torch.nn.functional.normalize
+
+
+@torch.no_grad()
+def norm_pad(
+    x: torch.Tensor,
+    out: torch.Tensor,
+    scale: torch.Tensor | None,
+    shift: torch.Tensor | None,
+    rms: bool,
+    silu: bool,
+    top: int,
+    bottom: int,
+    left: int,
+    right: int,
+) -> None:
+    """Norm, SiLU and padding."""
+    checks.norm_pad(x, out, scale, shift, rms, top, bottom, left, right)
+    out.zero_()
+    inner = out[:, top : out.shape[1] - bottom, left : out.shape[2] - right]
+    if inner.numel() == 0:
+        return
+    x = x[:, : inner.shape[1], : inner.shape[2]]
+    for t, (source, target) in enumerate(zip(x, inner, strict=True)):  # small temporaries
+        y = source.float()
+        if rms:
+            length = torch.linalg.vector_norm(y, dim=-1, keepdim=True).clamp_min(_EPSILON)
+            y = y / length * y.shape[-1] ** 0.5
+        if scale is not None:
+            y = y * (scale if scale.dim() == 1 else scale[t])
+        if shift is not None:
+            y = y + (shift if shift.dim() == 1 else shift[t])
+        target.copy_(F.silu(y) if silu else y)
+
+
+@torch.no_grad()
+def merge(
+    y: torch.Tensor,
+    bias: torch.Tensor | None,
+    residual: torch.Tensor | None,
+    out: torch.Tensor,
+) -> None:
+    """out = y + bias + residual."""
+    checks.merge(y, bias, residual, out)
+    if bias is None and residual is None:
+        out.copy_(y)
+        return
+    value = y.float()
+    if bias is not None:
+        value = value + bias.float()
+    if residual is not None:
+        value = value + residual.float()
+    out.copy_(value)
+
+
+@torch.no_grad()
+def merge_norm_pad(
+    y: torch.Tensor,
+    bias: torch.Tensor | None,
+    residual: torch.Tensor | None,
+    window: torch.Tensor,
+    fresh: int,
+    out: torch.Tensor,
+    scale: torch.Tensor | None,
+    shift: torch.Tensor | None,
+    rms: bool,
+    silu: bool,
+    *pads: int,
+) -> None:
+    """The two above, one after the other."""
+    checks.merge_norm_pad(y, bias, residual, window, fresh, out, scale, shift, rms, *pads)
+    merge(y, bias, residual, window[:, fresh:])
+    norm_pad(window, out, scale, shift, rms, silu, *pads)
