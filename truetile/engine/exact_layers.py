@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 from .. import native
 from ..stream import LayerFrames, LayerKind, LayerRows, StreamLayer, attention_rows
+from .attention import one_head_attention
 from .exact_weights import Packed
 
 
@@ -144,7 +145,7 @@ def attend_clip(out: torch.Tensor, x: torch.Tensor, weights: Packed, causal: boo
     tokens = t * h * w
     own = h * w if causal else tokens
     block = min(own, attention_rows(tokens))
-    keys_values = x.new_empty((2, 1, tokens, c))
+    keys_values = x.new_empty((2, tokens, c))
     normed = x.new_empty((block, c))
     source, target = x.reshape(tokens, c), out.view(tokens, c)
 
@@ -161,13 +162,13 @@ def attend_clip(out: torch.Tensor, x: torch.Tensor, weights: Packed, causal: boo
     for at in range(0, tokens, block):
         for index in (0, 1):
             made = project(source[at : at + block], 1 + index)
-            keys_values[index, 0, at : at + block].copy_(made)
+            keys_values[index, at : at + block].copy_(made)
     for frame in range(0, tokens, own):
         end = frame + own
-        keys, values = keys_values[:, :, :end]
+        keys, values = keys_values[:, :end]
         for at in range(frame, end, block):
             part = source[at : min(end, at + block)]
-            made = F.scaled_dot_product_attention(project(part, 0)[None], keys, values)[0]
+            made = one_head_attention(project(part, 0), keys, values)
             made = F.linear(made, weights.proj, weights.proj_bias)
             torch.add(part, made, out=target[at : at + part.shape[0]])
 

@@ -1,0 +1,90 @@
+"""Attention of one head: products by blocks and torch's own against float64."""
+
+import pytest
+import torch
+
+from truetile.engine.attention import by_matmul, by_sdpa, matmul_serves, one_head_attention
+
+
+def case(tokens, channels, dtype=torch.float32, device="cpu", spread=1.0, seed=0):
+    """q, k, v as the thirds of one product."""
+    pick = torch.Generator().manual_seed(seed)
+    qkv = torch.randn(tokens, 3 * channels, generator=pick) * spread
+    return qkv.to(device=device, dtype=dtype).chunk(3, dim=-1)
+
+
+def reference(q, k, v):
+    """In float64: the result, and the weighted mean of |v|."""
+    q, k, v = (x.double() for x in (q, k, v))
+    weights = (q @ k.t() * q.shape[1] ** -0.5).softmax(-1)
+    return weights @ v, weights @ v.abs()
+
+
+def allowed(q, k, v):
+    """How far a result may be off.
+
+    Float32: of the scores, whose exponentials are as far off relatively, of the softmax and of a
+    sum over all tokens. A coarser dtype rounds the weights, and the result.
+    """
+    u, (tokens, channels) = 2**-24, (len(k), k.shape[1])
+    scores = (q.double().abs() @ k.double().abs().t()).amax(-1, keepdim=True) * channels**-0.5
+    wanted, size = reference(q, k, v)
+    off = (2 * (channels + 2) * u * scores + 2 * (tokens + 8) * u) * size
+    if q.dtype != torch.float32:
+        coarse = torch.finfo(q.dtype).eps / 2
+        off = off * (1 + coarse) + coarse * size * (1 + coarse) + coarse * wanted.abs()
+    return off
+
+
+@pytest.mark.parametrize("by", [by_matmul, by_sdpa, one_head_attention])
+@pytest.mark.parametrize(("tokens", "queries"), [(1, 1), (200, 200), (200, 64), (97, 13), (50, 1)])
+def test_equals_the_formula(by, tokens, queries):
+    q, k, v = case(tokens, 64)
+    q = q[:queries]
+    assert ((by(q, k, v) - reference(q, k, v)[0]).abs() <= allowed(q, k, v)).all()
+
+
+@pytest.mark.parametrize("by", [by_matmul, by_sdpa])
+def test_scores_of_thousands_do_not_overflow(by):
+    q, k, v = case(80, 32, spread=40.0)
+    assert (q @ k.t() * 32**-0.5).max() > 2000
+    assert ((by(q, k, v) - reference(q, k, v)[0]).abs() <= allowed(q, k, v)).all()
+
+
+def test_products_are_not_for_the_cpu():
+    assert not matmul_serves("cpu", torch.float32)
+    assert not matmul_serves("mps", torch.bfloat16)
+
+
+def test_float16_is_left_to_torch():
+    assert not matmul_serves("cuda", torch.float16)
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("spread", [0.5, 1.0, 2.0])
+@pytest.mark.parametrize(
+    ("tokens", "queries"), [(4096, 1024), (1000, 300), (2304, 2304), (16384, 256)]
+)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_products_round_weights_and_result_only_on_cuda(dtype, tokens, queries, spread):
+    assert matmul_serves("cuda", dtype)
+    q, k, v = case(tokens, 512, dtype, "cuda", spread)
+    q = q[:queries]
+    wanted, _ = reference(q, k, v)
+    assert ((one_head_attention(q, k, v) - wanted).abs() <= allowed(q, k, v)).all()
+
+
+@pytest.mark.cuda
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_memory_is_what_the_plan_counts_on_cuda(dtype):
+    tokens, queries = 4096, 512
+    q, k, v = case(tokens, 512, dtype, "cuda")
+    one_head_attention(q[:queries], k, v)  # cuBLAS takes its workspace once
+    torch.cuda.synchronize()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    one_head_attention(q[:queries], k, v)
+    scores = queries * tokens
+    buffers = 4 * scores + (0 if dtype == torch.float32 else dtype.itemsize * scores)
+    result = dtype.itemsize * queries * 512
+    assert torch.cuda.max_memory_allocated() - before <= buffers + result

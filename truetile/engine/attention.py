@@ -1,0 +1,56 @@
+"""Attention of one wide head for a block of queries: what a mid block does, without its weights.
+
+Flash kernels end at 256 channels a head. Beyond, two plain products with a softmax between them
+take a fifth of the time that torch's own does (benchmarks/results/attention_h200.json). Scores stay
+float32 from the accumulator to the softmax; in bfloat16 its weights are rounded once, which torch's
+own may avoid: one of thirty roundings of a decode.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import torch
+import torch.nn.functional as F
+
+
+def one_head_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """softmax(q k^T / sqrt(C)) v as [queries, C], of [queries, C], [tokens, C] and [tokens, C].
+
+    All are of one dtype. On CUDA this allocates, beside its result, queries * tokens elements of
+    float32 and, where the inputs are of another dtype, as many of theirs; cuBLAS' workspace is
+    torch's, one for the process.
+    """
+    by = by_matmul if matmul_serves(q.device.type, q.dtype) else by_sdpa
+    return by(q, k, v)
+
+
+@functools.cache
+def matmul_serves(device: str, dtype: torch.dtype) -> bool:
+    """Whether `by_matmul` serves a device type and dtype, and is faster than `by_sdpa`."""
+    if device != "cuda" or torch.version.cuda is None:
+        return False
+    if dtype == torch.float32:
+        return True
+    # Normalised weights of 65,536 tokens leave float16's normal range. Scores in float32 of factors
+    # that are not: torch >= 2.8.
+    if dtype != torch.bfloat16 or "dtype_out" not in torch.ops.aten.addmm.overloads():
+        return False
+    return torch._C._dispatch_has_kernel_for_dispatch_key("aten::addmm.dtype_out", "CUDA")
+
+
+def by_matmul(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """By two products, with the softmax in place between them."""
+    scores = torch.empty(len(q), len(k), dtype=torch.float32, device=q.device)
+    # The factor is applied to the accumulator: no product is rounded before the softmax.
+    factor = {"beta": 0, "alpha": q.shape[1] ** -0.5}
+    if q.dtype != scores.dtype:
+        factor["out_dtype"] = scores.dtype
+    torch.addmm(scores, q, k.t(), **factor, out=scores)
+    torch.softmax(scores, -1, out=scores)
+    return scores.to(v.dtype) @ v
+
+
+def by_sdpa(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+    """By torch's own, which may keep the scores in memory."""
+    return F.scaled_dot_product_attention(q[None], k[None], v[None])[0]
