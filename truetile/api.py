@@ -72,7 +72,12 @@ def decode(
     Args:
         vae: a ComfyUI VAE, a diffusers autoencoder, `truetile.Callables`, or a `VaePort`.
         samples: latents [B, C, h, w], or [B, C, T, h, w] for a video VAE, on any device.
-        mode, budget, tile_size, overlap, temporal_size, temporal_overlap: see `Settings`.
+        mode: see `Settings`, also for the next five.
+        budget: bytes beside the VAE as it is loaded; None is what is free.
+        tile_size: pixels.
+        overlap: pixels.
+        temporal_size: frames.
+        temporal_overlap: frames.
         progress: called with (done, total) between tiles.
         check_interrupt: called between tiles; what it raises ends the call.
         out_dtype: dtype of the result, float32 by default.
@@ -82,7 +87,7 @@ def decode(
         Pixels [B, H, W, C] or [B, T, H, W, C] in [0, 1] on the CPU, and the report.
 
     Raises:
-        InvalidArgument (a ValueError): a bad argument; the message names it and what is allowed.
+        InvalidArgument: a bad argument; the message names it and what is allowed. A ValueError.
         BudgetError: no plan fits `budget`; the message lists what each needs.
         LadderExhausted: memory ran out on the smallest plan too.
         NonFiniteError: the VAE makes NaN or Inf, in float32 too.

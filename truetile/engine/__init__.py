@@ -1,0 +1,1 @@
+"""Runs plans: the exact and the blended engine, and the ports through which they reach a VAE."""
