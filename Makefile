@@ -9,7 +9,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
 NATIVE_SOURCES := CMakeLists.txt pyproject.toml $(shell find cmake csrc tests/cpp -type f)
 
-.PHONY: demo test lint format native asan tsan test-comfyui clean
+.PHONY: demo test docs lint format native asan tsan test-comfyui clean
 
 demo: $(VENV)/.native
 	$(BIN)/truetile demo --out demo $(DEMO_ARGS)
@@ -17,6 +17,10 @@ demo: $(VENV)/.native
 test: $(VENV)/.native lint
 	$(BIN)/ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) $(PYTEST_ARGS)
+
+# The documentation site in .venv/site; its tests build it too.
+docs: $(VENV)/.env
+	PYTHONPATH="$(CURDIR)" $(BIN)/python tools/docs/build.py
 
 # An environment is reused while the requirements and the interpreter stay the same.
 $(VENV)/.env: requirements-dev.txt tools/make_env.sh

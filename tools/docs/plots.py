@@ -1,0 +1,73 @@
+"""Plots of the benchmarks, drawn from the raw figures in benchmarks/results."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bar_chart import Group, Series, bar_chart
+
+RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
+_GIB = 2**30
+_FAMILIES = {
+    "wan21": "Wan 2.1",
+    "wan22": "Wan 2.2 5B",
+    "sdxl": "SDXL",
+    "hunyuan15": "HunyuanVideo 1.5",
+}
+_UNTILED = Series("ComfyUI untiled", "#8a94a6")
+_TILED = Series("ComfyUI tiled", "#d08a2e")
+# By their key in the file.
+_EXACT = {"untiled": _UNTILED, "tiled": _TILED, "exact": Series("TrueTile exact", "#2f7fe0")}
+_BLENDED = {"core_tiled": _TILED, "truetile": Series("TrueTile blended", "#2f7fe0")}
+
+
+def write(folder: Path) -> None:
+    """Writes an .svg.html for each plot into `folder`: a fragment for a page, not a document."""
+    exact = json.loads((RESULTS / "vae_h200.json").read_text())["rows"]
+    blended = json.loads((RESULTS / "tiled_h200.json").read_text())["rows"]
+    plots = {
+        "exact_seconds": _plot("Seconds, warm", _EXACT, exact, lambda run: run["warm"]),
+        "exact_peak": _plot("Peak, GiB", _EXACT, exact, lambda run: run["allocated"] / _GIB),
+        "exact_error": _plot(
+            "Mean error, thousandths", _EXACT, exact, lambda run: run["error"]["mean"] * 1000, 1
+        ),
+        "blended_seconds": _plot("Seconds", _BLENDED, blended, lambda run: run["seconds"]),
+        "blended_error": _plot(
+            "Mean error, thousandths", _BLENDED, blended, lambda run: run["mean"] * 1000, 1
+        ),
+    }
+    for name, plot in plots.items():
+        (folder / f"{name}.svg.html").write_text(plot + "\n", encoding="utf-8")
+
+
+def _plot(
+    title: str,
+    methods: dict[str, Series],
+    rows: list[dict[str, Any]],
+    figure: Callable[[dict[str, Any]], float],
+    digits: int = 2,
+) -> str:
+    groups = [
+        Group(case_name(row["case"]), tuple(_value(row.get(key), figure) for key in methods))
+        for row in rows
+    ]
+    return bar_chart(title, tuple(methods.values()), groups, digits)
+
+
+def _value(run: dict[str, Any] | None, figure: Callable[[dict[str, Any]], float]) -> float | None:
+    """None where a method was not run or ran out of memory: then it has no figures."""
+    try:
+        return None if run is None else figure(run)
+    except KeyError:
+        return None
+
+
+def case_name(case: str) -> str:
+    """`wan21 decode 832x480x81` for people; a still through a video VAE is Qwen-Image's case."""
+    family, operation, size = case.split()
+    if family == "wan21" and size.endswith("x1"):
+        return f"Qwen-Image {operation} {size.removesuffix('x1')}"
+    return f"{_FAMILIES.get(family, family)} {operation} {size}"
