@@ -97,7 +97,7 @@ class MemoryCheckpoint(io.ComfyNode):
                     display_name="free_bytes",
                     tooltip="Bytes that the next phase can get; -1 where that is unknown.",
                 ),
-                report_output(),
+                report_output("The verdict, the account, and the phase that ended."),
             ],
             hidden=[io.Hidden.unique_id],
         )
@@ -151,7 +151,7 @@ class MemoryReport(io.ComfyNode):
             outputs=[
                 ANY.Output(display_name="anything", tooltip="What went in."),
                 io.String.Output(display_name="json", tooltip="The timeline with all samples."),
-                report_output(),
+                report_output("The phases, and who holds what now."),
             ],
             hidden=[io.Hidden.unique_id],
         )

@@ -64,10 +64,10 @@ def settings_of(values: dict[str, Any]) -> Settings:
     return Settings(**{name: values[name] for name in names if name in values}).like_core()
 
 
-def report_output() -> Any:
-    return io.String.Output(
-        display_name="report", tooltip="What was done, in how many tiles, how exactly and why."
-    )
+def report_output(
+    tooltip: str = "What was done, in how many tiles, how exactly and why.",
+) -> Any:
+    return io.String.Output(display_name="report", tooltip=tooltip)
 
 
 def schema(**options: Any) -> io.Schema:

@@ -48,3 +48,15 @@ def test_the_log_holds_no_failed_import(server):
     server.get("/object_info/TrueTileVAE")
     assert "IMPORT FAILED" not in server.log
     assert "Cannot import" not in server.log
+
+
+@pytest.mark.parametrize("language", ["zh", "ja"])
+def test_translations_are_served_for_every_input_and_output(server, language):
+    ours = {k: v for k, v in server.get("/object_info").items() if v["category"] == "TrueTile"}
+    assert set(NODES) < set(ours)
+    served = server.get("/i18n")[language]["nodeDefs"]
+    for name, info in ours.items():
+        inputs = {**info["input"]["required"], **info["input"].get("optional", {})}
+        assert set(served[name]["inputs"]) == set(inputs), name
+        assert list(served[name]["outputs"]) == [str(i) for i in range(len(info["output"]))], name
+        assert served[name]["display_name"].startswith("TrueTile ")

@@ -16,11 +16,12 @@ _NAME = "truetile_pack_for_its_schemas"
 
 @dataclass
 class Slot:
-    """An input or output; `id` is an input's name."""
+    """An input or output; `id` is an input's name, `options` are those of a choice."""
 
     id: str | None = None
     display_name: str | None = None
     tooltip: str | None = None
+    options: list[str] | None = None
 
 
 @dataclass
@@ -37,8 +38,8 @@ class Schema:
     not_idempotent: bool = False
 
 
-def _slot(id: str | None = None, display_name=None, tooltip=None, **_: Any) -> Slot:
-    return Slot(id, display_name, tooltip)
+def _slot(id: str | None = None, display_name=None, tooltip=None, options=None, **_: Any) -> Slot:
+    return Slot(id, display_name, tooltip, options)
 
 
 class _Io(ModuleType):
