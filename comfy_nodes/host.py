@@ -15,6 +15,9 @@ from typing import Any
 
 import torch
 
+from ..truetile.engine import memory
+from . import memory_knobs
+
 
 def load_model(patcher: Any, needed_bytes: int, full_load: bool) -> None:
     """Makes the weights of `patcher` resident and `needed_bytes` free beside them, if it can."""
@@ -24,6 +27,47 @@ def load_model(patcher: Any, needed_bytes: int, full_load: bool) -> None:
     known = inspect.signature(model_management.load_models_gpu).parameters
     options = {name: value for name, value in options.items() if name in known}
     model_management.load_models_gpu([patcher], **options)
+
+
+def unload_model(model: torch.nn.Module, device: torch.device) -> None:
+    """Takes `model` off `device` and its patches out of its weights, as ComfyUI unloads a model.
+
+    Another node's call of ComfyUI loads it again.
+    """
+    from comfy import model_management
+
+    ours, others = [], []
+    for loaded in model_management.current_loaded_models:
+        mine = getattr(loaded.model, "model", None) is model and loaded.device == device
+        (ours if mine else others).append(loaded)
+    if ours:
+        memory_knobs.lift_page_limits()
+        model_management.free_memory(memory_knobs.EVERYTHING, device, keep_loaded=others)
+
+
+def resident_bytes(model: torch.nn.Module, device: torch.device) -> int:
+    """Bytes of the weights of `model` on `device`, pages of dynamic VRAM included."""
+    pages = (getattr(model, "dynamic_vbars", None) or {}).get(device)
+    paged = int(pages.loaded_size()) if pages is not None else 0
+    return memory.resident_bytes(model, device) + paged
+
+
+def make_room(patcher: Any, device: torch.device, needed_bytes: int) -> None:
+    """Has ComfyUI free `needed_bytes` on `device`, as it does before it loads `patcher`."""
+    from comfy import model_management
+
+    if device.type == "cpu":  # where it never frees anything
+        return
+    reserve = getattr(model_management, "extra_reserved_memory", lambda: 0)()
+    options = {"for_dynamic": is_dynamic(patcher)}
+    known = inspect.signature(model_management.free_memory).parameters
+    options = {name: value for name, value in options.items() if name in known}
+    model_management.free_memory(needed_bytes + reserve, device, **options)
+
+
+def is_dynamic(patcher: Any) -> bool:
+    """Whether its weights are loaded layer by layer while it computes (dynamic VRAM)."""
+    return bool(getattr(patcher, "is_dynamic", lambda: False)())
 
 
 def free_bytes(patcher: Any, device: torch.device) -> int:

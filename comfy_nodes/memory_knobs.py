@@ -19,6 +19,8 @@ from typing import Any
 from ..truetile.memory import allocator
 
 log = logging.getLogger("truetile")
+# More than any card has. ComfyUI's own 1e30 does not fit the 64-bit count of its page allocator.
+EVERYTHING = 1 << 50
 _POLL_SECONDS = 0.5
 _lock = threading.RLock()
 _undo: list[Callable[[], object]] = []  # of the phase that is open now

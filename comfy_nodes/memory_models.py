@@ -18,9 +18,6 @@ from ..truetile.memory.core import Owner
 from ..truetile.memory.tensors import storage_pointer
 from . import memory_knobs
 
-# More than any card has. ComfyUI's own 1e30 does not fit the 64-bit count of its page allocator.
-_EVERYTHING = 1 << 50
-
 
 class ComfyModels:
     """truetile.memory.ModelManager over comfy.model_management."""
@@ -72,7 +69,7 @@ class ComfyModels:
         return entries
 
     def unload(self, device: MemoryDevice, keep: Sequence[int]) -> None:
-        self._free(device, _EVERYTHING, keep)
+        self._free(device, memory_knobs.EVERYTHING, keep)
 
     def free(self, device: MemoryDevice, count: int, keep: Sequence[int]) -> None:
         free = _management().get_free_memory(_torch_device(device))

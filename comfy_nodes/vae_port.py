@@ -13,6 +13,7 @@ from ..truetile.families import recognise, wan_carry
 from ..truetile.families.program import Declined
 from . import host, vae_cost, vae_facts
 from .fp32_weights import float32_weights
+from .vae_weights import VaeWeights
 
 memory.register_out_of_memory(host.is_out_of_memory)
 
@@ -30,6 +31,7 @@ class ComfyVaePort:
         vae_facts.require_tileable(vae)
         self._vae = vae
         self._model = vae.first_stage_model
+        self._weights = VaeWeights(vae.patcher, vae.first_stage_model)
         self._options = dict(vae_options or {})
         self.latent_channels = vae.latent_channels
         self.pixel_channels = vae_facts.pixel_channels(vae, operation)
@@ -72,7 +74,7 @@ class ComfyVaePort:
         usual = self.dtype
         self.dtype = torch.float32
         try:
-            if _casts_by_itself(self._vae.patcher):
+            if host.is_dynamic(self._vae.patcher):  # every layer converts to its input's dtype
                 yield
             else:
                 with float32_weights(self._model):
@@ -86,10 +88,22 @@ class ComfyVaePort:
     def program(self, operation: str, *, still: bool) -> Any:
         if self._options:
             raise Declined(f"the VAE is called with options of its own: {sorted(self._options)}")
-        if getattr(self._vae.patcher, "patches", None):
-            # Of a VAE that is not loaded in full, or dynamically, only ComfyUI's layers apply them.
-            raise Declined("its weights are patched (a LoRA), which ComfyUI does while it computes")
+        if reason := self._weights.not_exact():
+            raise Declined(reason)
         return recognise.program_of(self._model, operation, still=still)
+
+    def weight(self, module: torch.nn.Module, name: str, dtype: torch.dtype) -> torch.Tensor | None:
+        return self._weights.read(module, name, self.device, dtype)
+
+    def patches(self) -> Any:
+        return self._weights.patches()
+
+    def unload(self) -> int:
+        host.unload_model(self._model, self.device)
+        return 0 if self.device.type == "cpu" else host.resident_bytes(self._model, self.device)
+
+    def make_room(self, needed_bytes: int) -> None:
+        host.make_room(self._vae.patcher, self.device, needed_bytes)
 
 
 def register() -> None:
@@ -99,8 +113,3 @@ def register() -> None:
         return all(hasattr(vae, name) for name in ("first_stage_model", "patcher", "vae_dtype"))
 
     ports.register(accepts, lambda vae: ComfyVaePort(vae, "decode"))
-
-
-def _casts_by_itself(patcher: Any) -> bool:
-    """Under dynamic VRAM every layer converts its weights to the dtype of its input."""
-    return bool(getattr(patcher, "is_dynamic", lambda: False)())

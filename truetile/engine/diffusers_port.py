@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..families.recognise import program_of
 from ..families.wan_carry import carry_for
 from ..plan import AxisScale, CostModel
-from .memory import free_bytes
+from .exact_weights import as_stored
+from .memory import free_bytes, resident_bytes
 from .ports import Affine, rough_cost
 
 if TYPE_CHECKING:
@@ -90,6 +91,19 @@ class DiffusersPort:
 
     def program(self, operation: str, *, still: bool) -> Program:
         return program_of(self._vae, operation, still=still)
+
+    def weight(self, module: torch.nn.Module, name: str, dtype: torch.dtype) -> torch.Tensor | None:
+        return as_stored(module, name, dtype)
+
+    def patches(self) -> None:
+        """Whoever patches a diffusers module patches its weights in place."""
+
+    def unload(self) -> int:
+        """The module lies where its owner put it."""
+        return resident_bytes(self._vae, self.device)
+
+    def make_room(self, needed_bytes: int) -> None:
+        """There is no host to ask."""
 
 
 def _spatial_factor(vae: Any) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import BudgetError
 from ..families.program import Declined, Program
 from ..report import human_bytes
 from ..stream import StreamLayer, StreamPlan, candidates, choose_plan, value_sizes
-from .exact_weights import packed_bytes
+from .exact_weights import packed_bytes, packing_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -37,8 +37,7 @@ _RESULT_BYTES = 4  # an element of the result: float32 unless the caller asks fo
 class ExactPlan:
     """What `ExactRun` needs. `plans`: the chosen one, then smaller ones for when memory runs out.
 
-    `beside_bytes` are taken besides by the packed weights, on CUDA by cuBLAS and, on the CPU, by
-    the result and oneDNN.
+    `beside_bytes` are taken besides: see `Offer`.
     """
 
     program: Program
@@ -46,23 +45,25 @@ class ExactPlan:
     beside_bytes: int
     why: str
 
-    @property
-    def needed_bytes(self) -> int:
-        return self.plans[0].bytes + self.beside_bytes
-
 
 @dataclass(frozen=True)
 class Offer:
-    """All plans for one request, of falling need; see `ExactPlan` for `beside_bytes`."""
+    """All plans for one request, of falling need.
+
+    `beside_bytes` are taken besides by the packed weights, by those of the VAE's own that cannot
+    leave the device, on CUDA by cuBLAS and, on the CPU, by the result and oneDNN. Before a plan
+    runs, packing takes `packing_bytes` in its place.
+    """
 
     program: Program
     clip: tuple[int, int, int, int]  # T, H, W, C of what the operation reads
     elem_bytes: int
     plans: tuple[StreamPlan, ...]
     beside_bytes: int
+    packing_bytes: int
 
     def needs(self, plan: StreamPlan) -> int:
-        return plan.bytes + self.beside_bytes
+        return max(plan.bytes, self.packing_bytes) + self.beside_bytes
 
     def within(self, budget: int) -> StreamPlan:
         """The fastest plan that needs at most `budget` bytes; raises BudgetError."""
@@ -100,7 +101,7 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
     if port.device.type == "cuda" and any(shape.attends for shape in program.shapes):
         beside += _CUBLAS_BYTES
     plans = plans_for(program.shapes, clip, port.dtype.itemsize)
-    return Offer(program, clip, port.dtype.itemsize, plans, beside)
+    return Offer(program, clip, port.dtype.itemsize, plans, beside, packing_bytes(program))
 
 
 @functools.lru_cache(maxsize=64)
@@ -109,21 +110,19 @@ def plans_for(shapes: tuple[StreamLayer, ...], clip: tuple[int, ...], elem_bytes
     return tuple(candidates(shapes, clip, elem_bytes))
 
 
-def make_exact_plan(
-    port: VaePort, operation: str, source: torch.Tensor, settings: Settings, reserve: int
-) -> ExactPlan:
-    """The plan of a request, with weights resident and memory made free for it.
+def make_exact_plan(port: VaePort, offer: Offer, settings: Settings, reserve: int) -> ExactPlan:
+    """The plan of a request, with the VAE's own weights off the device and memory free for it.
 
-    `reserve`: bytes that the allocator rounds up to on its own.
-    Raises Declined where the VAE is of no known family, BudgetError where no plan fits the budget.
+    `reserve`: bytes that the allocator rounds up to on its own. Raises BudgetError where no plan
+    fits the budget.
     """
-    offer = make_offer(port, operation, source)
+    offer = replace(offer, beside_bytes=offer.beside_bytes + port.unload())
     if settings.budget is not None:
         chosen = offer.within(settings.budget)
-        port.prepare(offer.needs(chosen) + reserve)
+        port.make_room(offer.needs(chosen) + reserve)
         return offer.accepted(chosen, within_budget(settings.budget))
     wanted = offer.usual()
-    port.prepare(offer.needs(wanted) + reserve)
+    port.make_room(offer.needs(wanted) + reserve)
     room = int(max(0, port.free_bytes() - reserve) * _FREE_SHARE)
     least = offer.plans[-1]
     if room < offer.needs(least):

@@ -15,9 +15,9 @@ from ..stream import StreamPlan, value_sizes
 from . import selftest
 from .exact import ExactJob, ExactRun, Tally
 from .exact_output import Store
-from .exact_planning import ExactPlan, make_exact_plan, plans_for
+from .exact_planning import ExactPlan, make_exact_plan, make_offer, plans_for
 from .exact_segment import SegmentRun
-from .exact_weights import Packed, pack
+from .exact_weights import Packed, pack, packed_bytes
 from .inputs import check_finite
 from .output import IDENTITY, HostBatch
 from .ports import Affine
@@ -46,8 +46,9 @@ tensors.register_label(label)
 class ExactRequest:
     """One call of `truetile.decode` or `truetile.encode` for the exact engine.
 
-    Making it plans, loads the weights and tests the program on this machine. Raises Declined where
-    the VAE cannot be served exactly, BudgetError where no plan fits the budget.
+    Making it tests the program on this machine, plans, and takes the VAE's own weights off the
+    device: `run` makes packed ones of them, which are gone when it ends. Raises Declined where the
+    VAE cannot be served exactly, BudgetError where no plan fits the budget.
     """
 
     def __init__(
@@ -59,13 +60,15 @@ class ExactRequest:
         reserve: int,
     ) -> None:
         self._port = port
-        self._plan = make_exact_plan(port, operation, source, settings, reserve)
-        selftest.require_equal(port, self._plan.program)
+        offer = make_offer(port, operation, source)
+        selftest.require_equal(port, offer.program)
+        self._plan = make_exact_plan(port, offer, settings, reserve)
         self._operation = operation
         self._source = source if source.dim() == 5 else source.unsqueeze(2)
         self._still = source.dim() == 4
         self._tallies: list[Tally] = []
         self._float32_items = 0
+        self._weights: tuple[torch.dtype, tuple[Packed | None, ...]] | None = None
 
     def run(self, hooks: Hooks) -> torch.Tensor:
         """The result on the CPU, in the layout of `truetile.decode` and `truetile.encode`.
@@ -87,28 +90,30 @@ class ExactRequest:
         finish = self._port.finish if decoding else IDENTITY
         # A finish that is no affine is applied to the whole result by the caller.
         finish = finish if isinstance(finish, Affine) else IDENTITY
-        weights = pack(self._plan.program, self._port.device, self._port.dtype)
         pixels = frames * rows * columns
-        for index in range(items):
-            job = ExactJob(
-                self._plan.program,
-                self._source[index],
-                _same if decoding else self._port.pixels_in,
-                batch.item(index),
-                finish,
-                self._port.device,
-                self._port.dtype,
-            )
+        try:
+            for index in range(items):
+                job = ExactJob(
+                    self._plan.program,
+                    self._source[index],
+                    _same if decoding else self._port.pixels_in,
+                    batch.item(index),
+                    finish,
+                    self._port.device,
+                    self._port.dtype,
+                )
 
-            def progress(share: float, index: int = index) -> None:
-                hooks.progress(int((index + share) * pixels), items * pixels)
+                def progress(share: float, index: int = index) -> None:
+                    hooks.progress(int((index + share) * pixels), items * pixels)
 
-            self._item(job, weights, hooks.check_interrupt, progress if hooks.progress else None)
+                self._item(job, hooks.check_interrupt, progress if hooks.progress else None)
+        finally:
+            self._weights = None
         tensor = batch.finish()
         return tensor.squeeze(1 if decoding else 2) if self._still else tensor
 
-    def _item(self, job: ExactJob, weights: tuple[Packed, ...], check_interrupt, progress) -> None:
-        run = ExactRun(job, self._plan.plans, weights)
+    def _item(self, job: ExactJob, check_interrupt, progress) -> None:
+        run = ExactRun(job, self._plan.plans, self._packed(job.dtype))
         finite = run.run(check_interrupt, progress)
         self._tallies.append(run.tally)
         if not finite and self._operation == "encode":
@@ -117,17 +122,27 @@ class ExactRequest:
             # Half precision overflows in some decoders.
             job = replace(job, dtype=torch.float32)
             self._float32_items += 1
-            weights = pack(job.program, job.device, job.dtype)
-            finite = ExactRun(job, self._float32_plans(), weights).run(check_interrupt, progress)
+            run = ExactRun(job, self._float32_plans(), self._packed(job.dtype))
+            finite = run.run(check_interrupt, progress)
         if not finite:
             raise NonFiniteError(
                 f"{self._operation}: the VAE makes NaN or Inf from finite input, in float32 too; "
                 "the weights or this VAE's code are at fault"
             )
 
+    def _packed(self, dtype: torch.dtype) -> tuple[Packed | None, ...]:
+        """The weights in `dtype`, in place of those in another one."""
+        if self._weights is None or self._weights[0] != dtype:
+            self._weights = None
+            port = self._port
+            self._weights = dtype, pack(self._plan.program, port.device, dtype, port.weight)
+        return self._weights[1]
+
     def _float32_plans(self) -> list[StreamPlan]:
-        plans = plans_for(self._plan.program.shapes, self._clip(), 4)
-        fitting = [plan for plan in plans if plan.bytes <= self._plan.plans[0].bytes]
+        program = self._plan.program
+        plans = plans_for(program.shapes, self._clip(), 4)
+        more = packed_bytes(program, torch.float32) - packed_bytes(program, self._port.dtype)
+        fitting = [plan for plan in plans if plan.bytes + more <= self._plan.plans[0].bytes]
         return fitting or [plans[-1]]
 
     def _clip(self) -> tuple[int, int, int, int]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -42,37 +44,92 @@ class Packed:
         return replace(self, gamma=scale, beta=shift)
 
 
-def pack(program: Program, device: torch.device, dtype: torch.dtype) -> tuple[Packed | None, ...]:
-    """All layers' weights on `device`; the caller drops them when it is done."""
-    return tuple(
-        None if layer.conv is None else _pack(layer, device, dtype) for layer in program.layers
-    )
+Reader = Callable[[torch.nn.Module, str, torch.dtype], "torch.Tensor | None"]
+
+
+def as_stored(module: torch.nn.Module, name: str, dtype: torch.dtype) -> torch.Tensor | None:
+    """The weight `name` of a module as it lies there; a port's `weight` may know more."""
+    value = getattr(module, name, None)
+    return value.detach() if isinstance(value, torch.Tensor) else None
+
+
+def pack(
+    program: Program, device: torch.device, dtype: torch.dtype, read: Reader = as_stored
+) -> tuple[Packed | None, ...]:
+    """All layers' weights on `device`; the caller drops them when it is done.
+
+    `read` gives the weights of the program's modules, on any device; see `VaePort.weight`.
+    """
+    packing = _Packing(device, dtype, read)
+    return tuple(None if layer.conv is None else packing.packed(layer) for layer in program.layers)
 
 
 def packed_bytes(program: Program, dtype: torch.dtype) -> int:
-    """What `pack` allocates, norms and biases left out."""
-    count = sum(_count(layer) for layer in program.layers if layer.conv is not None)
-    return count * dtype.itemsize
+    """What `pack` leaves allocated, in the blocks of torch's allocator."""
+    total = 0
+    for layer in program.layers:
+        if layer.conv is None:
+            continue
+        vectors = dtype if layer.shape.attends else torch.float32
+        biases = sum(_size(part, "bias") for part in (layer.conv, *layer.more))
+        sizes = [_count(layer) * dtype.itemsize, biases * vectors.itemsize]
+        sizes += [_size(layer.norm, name) * 4 for name in (_gamma(layer), "bias")]
+        sizes += [_size(layer.proj, name) * dtype.itemsize for name in ("weight", "bias")]
+        total += sum(-(-size // _BLOCK) * _BLOCK for size in sizes)
+    return total
+
+
+def packing_bytes(program: Program) -> int:
+    """The most that `pack` takes for a moment besides what it leaves: for its largest layer."""
+    return max(
+        (
+            _size(layer.conv, "weight") * (_PHASING if _upsamples(layer) else _MOVING)
+            for layer in program.layers
+            if layer.conv is not None
+        ),
+        default=0,
+    )
+
+
+_BLOCK = 512
+# Bytes an element: the weight as it was stored, and in float32 with what a patch adds to it; or
+# the float32 kernels of both phases before and after they are joined.
+_MOVING, _PHASING = 12, 24
 
 
 def _count(layer: Layer) -> int:
-    shape, count = layer.shape, _used(layer).numel()
-    for rule in (shape.rows, shape.columns):
+    """Elements of the packed weight."""
+    parts = (layer.conv, *layer.more)
+    count = sum(math.prod(_used_shape(layer, part.weight.shape)) for part in parts)
+    for rule in (layer.shape.rows, layer.shape.columns):
         count = count // rule.kernel * rule.taps * rule.up
     return count
 
 
-def _used(layer: Layer) -> torch.Tensor:
-    """The part of a convolution's weight that matters, without a temporal axis of one tap."""
-    weight = layer.conv.weight.detach()
-    if layer.outputs:
-        weight = weight[: layer.outputs]
-    if weight.dim() == 5 and (layer.still or weight.shape[2] == 1):
-        weight = weight[:, :, -1]
-    if layer.shape.attends:
-        parts = [part.weight.detach().flatten(1) for part in (layer.conv, *layer.more)]
-        weight = torch.cat(parts) if layer.more else parts[0]
-    return weight
+def _used_shape(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
+    outputs, *rest = shape
+    if _flat_in_time(layer, shape):
+        rest = [rest[0], *rest[2:]]
+    return (layer.outputs or outputs, *rest)
+
+
+def _flat_in_time(layer: Layer, shape: tuple[int, ...]) -> bool:
+    """Whether only the last temporal tap of its kernel matters."""
+    return len(shape) == 5 and (layer.still or shape[2] == 1)
+
+
+def _upsamples(layer: Layer) -> bool:
+    return layer.shape.rows.up > 1 or layer.shape.columns.up > 1
+
+
+def _gamma(layer: Layer) -> str:
+    """What a norm of this kind calls its factor."""
+    return "weight" if layer.shape.groups else "gamma"
+
+
+def _size(module: torch.nn.Module | None, name: str) -> int:
+    value = getattr(module, name, None)
+    return value.numel() if isinstance(value, torch.Tensor) else 0
 
 
 def _phased(weight: torch.Tensor, rule: AxisRule, axis: int) -> torch.Tensor:
@@ -89,35 +146,57 @@ def _phased(weight: torch.Tensor, rule: AxisRule, axis: int) -> torch.Tensor:
     return torch.cat((even, odd))
 
 
-def _pack(layer: Layer, device: torch.device, dtype: torch.dtype) -> Packed:
-    weight = _used(layer).to(device=device)
-    if layer.shape.kind == LayerKind.CONV:
-        # Columns first: the phases of the rows shall be the outer ones.
-        weight = _phased(_phased(weight, layer.shape.columns, -1), layer.shape.rows, -2)
-    weight = weight.to(dtype=dtype)
-    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-    weight = weight.contiguous(memory_format=formats.get(weight.dim(), torch.contiguous_format))
+class _Packing:
+    """Packs layer after layer; of a layer's own weights nothing stays."""
 
-    def vector(module: torch.nn.Module | None, name: str, kind: torch.dtype):
-        value = getattr(module, name, None)
-        if not isinstance(value, torch.Tensor):
-            return None
-        return value.detach().flatten().to(device=device, dtype=kind)
+    def __init__(self, device: torch.device, dtype: torch.dtype, read: Reader) -> None:
+        self._device, self._dtype, self._read = device, dtype, read
 
-    kind = dtype if layer.shape.attends else torch.float32
-    bias = vector(layer.conv, "bias", kind)
-    if layer.more and bias is not None:
-        bias = torch.cat([bias, *(vector(part, "bias", kind) for part in layer.more)])
-    grouped = layer.shape.groups > 0
-    proj = None
-    if layer.proj is not None:
-        proj = layer.proj.weight.detach().flatten(1).to(device=device, dtype=dtype)
-    return Packed(
-        weight,
-        bias[: layer.outputs] if layer.outputs and bias is not None else bias,
-        vector(layer.norm, "weight" if grouped else "gamma", torch.float32),
-        vector(layer.norm, "bias", torch.float32),
-        proj,
-        vector(layer.proj, "bias", dtype),
-        float(layer.norm.eps) if grouped else None,
-    )
+    def packed(self, layer: Layer) -> Packed:
+        kind = self._dtype if layer.shape.attends else torch.float32
+        bias = self._vector(layer.conv, "bias", kind)
+        if layer.more and bias is not None:
+            bias = torch.cat([bias, *(self._vector(part, "bias", kind) for part in layer.more)])
+        proj = None
+        if layer.proj is not None:
+            proj = self._moved(layer.proj, "weight").flatten(1).to(self._dtype)
+        return Packed(
+            self._weight(layer),
+            bias[: layer.outputs] if layer.outputs and bias is not None else bias,
+            self._vector(layer.norm, _gamma(layer), torch.float32),
+            self._vector(layer.norm, "bias", torch.float32),
+            proj,
+            self._vector(layer.proj, "bias", self._dtype),
+            float(layer.norm.eps) if layer.shape.groups else None,
+        )
+
+    def _weight(self, layer: Layer) -> torch.Tensor:
+        weight = self._used(layer)
+        if layer.shape.kind == LayerKind.CONV:
+            # Columns first: the phases of the rows shall be the outer ones.
+            weight = _phased(_phased(weight, layer.shape.columns, -1), layer.shape.rows, -2)
+        weight = weight.to(dtype=self._dtype)
+        formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+        return weight.contiguous(memory_format=formats.get(weight.dim(), torch.contiguous_format))
+
+    def _used(self, layer: Layer) -> torch.Tensor:
+        """The part of a convolution's weight that matters, without a temporal axis of one tap."""
+        weight = self._moved(layer.conv, "weight")
+        if layer.outputs:
+            weight = weight[: layer.outputs]
+        if _flat_in_time(layer, weight.shape):
+            weight = weight[:, :, -1]
+        if layer.shape.attends:
+            others = (self._moved(part, "weight").flatten(1) for part in layer.more)
+            weight = torch.cat([weight.flatten(1), *others])
+        return weight
+
+    def _vector(
+        self, module: torch.nn.Module | None, name: str, kind: torch.dtype
+    ) -> torch.Tensor | None:
+        value = self._moved(module, name)
+        return None if value is None else value.flatten().to(dtype=kind)
+
+    def _moved(self, module: torch.nn.Module | None, name: str) -> torch.Tensor | None:
+        value = None if module is None else self._read(module, name, self._dtype)
+        return None if value is None else value.to(device=self._device)

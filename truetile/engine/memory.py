@@ -19,6 +19,14 @@ def free_bytes(device: torch.device) -> int:
     return free_ram()
 
 
+def resident_bytes(module: torch.nn.Module, device: torch.device) -> int:
+    """Bytes of a module's weights on `device`; 0 for main memory, where weights rest."""
+    if device.type == "cpu":
+        return 0
+    tensors = (*module.parameters(), *module.buffers())
+    return sum(tensor.nbytes for tensor in tensors if tensor.device == device)
+
+
 _hosts: list[Callable[[BaseException], bool]] = []
 
 

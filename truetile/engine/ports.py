@@ -6,7 +6,7 @@ outside this package join through `register`, so that nothing here needs to know
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -65,7 +65,10 @@ class VaePort(Protocol):
         """Byte model of one call; `operation` is "decode" or "encode"."""
 
     def prepare(self, needed_bytes: int) -> None:
-        """Makes the weights resident and `needed_bytes` free, as far as the host can."""
+        """Makes the weights resident and `needed_bytes` free, as far as the host can.
+
+        What `decode` and `encode` need; the exact engine has its own copy of the weights.
+        """
 
     def free_bytes(self) -> int:
         """Bytes that a call may allocate now."""
@@ -79,8 +82,27 @@ class VaePort(Protocol):
     def program(self, operation: str, *, still: bool) -> Program:
         """The layers of a known family, for the exact engine; raises Declined with the reason.
 
-        `still`: for single images. A port without this method is served by the other engine.
+        `still`: for single images. A port without this method is served by the other engine, and
+        needs none of the methods below.
         """
+
+    def weight(self, module: torch.nn.Module, name: str, dtype: torch.dtype) -> torch.Tensor | None:
+        """The weight `name` with which a module of the program computes in `dtype`.
+
+        On any device, in any dtype; None where the module has none. Raises Declined.
+        """
+
+    def patches(self) -> Hashable:
+        """Another one when the weights are patched in another way: the self-test runs again."""
+
+    def unload(self) -> int:
+        """Takes the module's own weights off `device`, as far as the host can.
+
+        The bytes of them that stay there; those in main memory do not count.
+        """
+
+    def make_room(self, needed_bytes: int) -> None:
+        """Makes `needed_bytes` free, as far as the host can; the weights stay where they are."""
 
 
 @dataclass

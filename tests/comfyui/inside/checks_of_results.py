@@ -122,19 +122,6 @@ def check_known_layers_are_streamed(vae, pack):
         assert wrapped.truetile_report.plan.startswith("Wan 2.1"), wrapped.truetile_report
 
 
-def check_a_lora_on_the_vae_counts(vae, pack):
-    name = "decoder.head.2.bias"
-    lora = {name: ("diff", (torch.full_like(vae.first_stage_model.state_dict()[name], 0.1),))}
-    wrapped = pack.wrapped_vae.wrap(vae, pack.service.Settings())
-    given = latent(2, 8, 8)
-    before = wrapped.decode(given)
-    assert vae.patcher.add_patches(lora) == [name]
-    after = wrapped.decode(given)
-    assert "its weights are patched" in wrapped.truetile_report.why
-    assert (after - before).mean() > 0.02
-    equal(after, vae.decode(given))
-
-
 def check_new_weights_are_noticed(vae, pack):
     wrapped = pack.wrapped_vae.wrap(vae, pack.service.Settings())
     given = latent(2, 8, 8)

@@ -22,7 +22,7 @@ class Pack:
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         spec.loader.exec_module(module)
-        for part in ("service", "vae_port", "wrapped_vae", "memory_models"):
+        for part in ("service", "vae_port", "vae_weights", "wrapped_vae", "memory_models"):
             setattr(self, part, importlib.import_module(f"{name}.comfy_nodes.{part}"))
         self.memory = importlib.import_module(f"{name}.truetile.memory")
 

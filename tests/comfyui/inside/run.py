@@ -15,6 +15,7 @@ MODULES = (
     "checks_of_identity",
     "checks_of_results",
     "checks_of_memory",
+    "checks_of_weights",
     "checks_of_exact_video",
     "checks_of_image_vaes",
 )
