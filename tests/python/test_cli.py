@@ -9,6 +9,7 @@ import pytest
 import truetile
 from truetile import cli, commands
 from truetile.errors import InvalidArgument
+from truetile.native import locate
 from truetile.sizes import parse_bytes
 
 
@@ -79,15 +80,15 @@ def test_mistakes_take_one_line_and_exit_code_2(capsys, argv, message) -> None:
     assert said.startswith(message) and said.count("\n") == 1
 
 
-def test_doctor_says_what_is_there_and_why_not(capsys, monkeypatch) -> None:
+def test_doctor_says_what_is_there_and_why_not(capsys) -> None:
     pytest.importorskip("torch")
     assert cli.main(["doctor"]) == 0
     text = capsys.readouterr().out
     assert f"truetile {truetile.__version__}" in text and "torch " in text
     for name in ("_truetile_core", "truetile_ops", "truetile_ops_cuda"):
         assert re.search(rf"^{name}: (/|[A-Z]:|not used, .)", text, re.MULTILINE)
-    monkeypatch.setenv("TRUETILE_NATIVE", "0")
-    assert cli.main(["doctor"]) == 0
+    with locate.without_native():
+        assert cli.main(["doctor"]) == 0
     assert re.search("truetile_ops: not used, .*TRUETILE_NATIVE=0", capsys.readouterr().out)
 
 

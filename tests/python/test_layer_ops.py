@@ -25,13 +25,15 @@ from truetile.native import locate
 
 
 @pytest.fixture(params=["native", "twin"], autouse=True)
-def which(request, monkeypatch):
+def which(request):
     if request.param == "twin":
-        monkeypatch.setenv("TRUETILE_NATIVE", "0")
+        with locate.without_native():
+            yield
         return
     if not locate.enabled():
         pytest.skip("TRUETILE_NATIVE=0")
     assert native.why_twin("cpu") is None
+    yield
 
 
 def check(*args, **kwargs):

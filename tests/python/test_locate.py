@@ -47,9 +47,22 @@ def test_switched_off():
     assert found == "python None switched off by TRUETILE_NATIVE=0"
 
 
+def test_the_environment_is_read_once_and_calls_may_do_without(monkeypatch: pytest.MonkeyPatch):
+    """Every op asks; what the process began with stays."""
+    before = locate.enabled()
+    monkeypatch.setenv("TRUETILE_NATIVE", "0" if before else "1")
+    assert locate.enabled() == before
+    with locate.without_native(), locate.without_native():
+        assert not locate.enabled()
+    with pytest.raises(KeyError), locate.without_native():
+        raise KeyError
+    assert locate.enabled() == before
+
+
 def test_a_missing_library_names_the_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    if not locate.enabled():
+        pytest.skip("TRUETILE_NATIVE=0")
     monkeypatch.setenv("TRUETILE_LIB_DIR", str(tmp_path))
-    monkeypatch.setenv("TRUETILE_NATIVE", "1")
     assert locate.library("no_such_library") is None
     reason = locate.reasons()["no_such_library"]
     assert reason.startswith(f"no_such_library not found in {tmp_path}, ")
@@ -57,8 +70,9 @@ def test_a_missing_library_names_the_folders(monkeypatch: pytest.MonkeyPatch, tm
 
 
 def test_the_given_folder_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    if not locate.enabled():
+        pytest.skip("TRUETILE_NATIVE=0")
     monkeypatch.setenv("TRUETILE_LIB_DIR", str(tmp_path))
-    monkeypatch.setenv("TRUETILE_NATIVE", "1")
     name = "libtruetile_ops.dll" if sys.platform == "win32" else "libtruetile_ops.so"
     (tmp_path / name).touch()
     assert locate.library("truetile_ops") == tmp_path / name

@@ -64,12 +64,14 @@ BAD = {
 
 
 @pytest.fixture(params=["native", "twin"])
-def which(request, monkeypatch):
+def which(request):
     if request.param == "twin":
-        monkeypatch.setenv("TRUETILE_NATIVE", "0")
-    elif not locate.enabled():
+        with locate.without_native():
+            yield request.param
+        return
+    if not locate.enabled():
         pytest.skip("TRUETILE_NATIVE=0")
-    return request.param
+    yield request.param
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -2,17 +2,21 @@
 
 Searched in this order: `TRUETILE_LIB_DIR`, `<package>/_lib`, `truetile/_lib` of the interpreter's
 site-packages (the package may be a checkout inside ComfyUI, the libraries pip's). With
-`TRUETILE_NATIVE=0` nothing native is used. Nothing here raises: a missing or broken binary becomes
-a recorded reason.
+`TRUETILE_NATIVE=0` when the process starts nothing native is used. Nothing here raises: a missing
+or broken binary becomes a recorded reason.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib.machinery
 import importlib.util
 import os
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 
@@ -25,8 +29,27 @@ _SUFFIXES = (".dll", ".pyd") if sys.platform == "win32" else (".so",)
 _reasons: dict[str, str] = {}
 
 
-def enabled() -> bool:
+@functools.cache
+def _allowed() -> bool:
     return os.environ.get("TRUETILE_NATIVE", "1") != "0"
+
+
+_without = ContextVar("without", default=False)
+
+
+def enabled() -> bool:
+    """Whether native code may serve. Every call of an op asks; the environment is read once."""
+    return not _without.get() and _allowed()
+
+
+@contextmanager
+def without_native() -> Iterator[None]:
+    """Within it nothing native is used, as with `TRUETILE_NATIVE=0`."""
+    before = _without.set(True)
+    try:
+        yield
+    finally:
+        _without.reset(before)
 
 
 def folders() -> list[Path]:
