@@ -1,17 +1,45 @@
-"""Prompts with memory nodes, and what their reports say."""
+"""ComfyUI on a GPU, prompts with memory nodes, and what their reports say."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 
 from prompts import Graph, give_latent, smooth_latent
+from server import ComfyServer, python_of_comfyui
 
 MIB, GIB = 2**20, 2**30
 USUAL = {
     "action": "observe", "may_stay_gib": 0.0, "must_be_free_gib": 0.0,
     "on_violation": "warn", "clear_torch_cache": True,
 }  # fmt: skip
+
+MODES = {
+    "dynamic": ("--cache-none",),
+    "legacy": ("--cache-none", "--disable-dynamic-vram", "--disable-cuda-malloc"),
+    "legacy-async": ("--cache-none", "--disable-dynamic-vram"),
+}
+
+
+@contextmanager
+def serving(mode: str, base: Path, packs: Sequence[Path] = ()) -> Iterator[ComfyServer]:
+    """ComfyUI in one of MODES on an empty folder `base`, with node packs of the tests besides."""
+    comfyui = Path(os.environ["COMFYUI_DIR"]).resolve()
+    running = ComfyServer(comfyui, python_of_comfyui(), base, MODES[mode])
+    for pack in packs:
+        shutil.copytree(pack, base / "custom_nodes" / pack.name)
+    try:
+        running.start()
+        dynamic = "DynamicVRAM support detected and enabled" in running.log
+        assert dynamic == (mode == "dynamic"), running.log[-3000:]
+        yield running
+    finally:
+        running.stop()
 
 
 def checkpoint(graph: Graph, wire, phase: str, **changes):

@@ -9,46 +9,34 @@ import io
 import os
 import re
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 import witness
 from comfy_memory import (
     MIB,
+    MODES,
     USUAL,
     bytes_of,
     check_account,
     checkpoint,
     decoded,
     entry_of,
+    serving,
     timeline,
 )
 from PIL import Image
 from prompts import Graph, give_latent, saved, settings_of, smooth_latent
-from server import DEMO_VAE, ComfyServer, python_of_comfyui
+from server import DEMO_VAE
 
 from truetile import memory
 
-MODES = {
-    "dynamic": ("--cache-none",),
-    "legacy": ("--cache-none", "--disable-dynamic-vram", "--disable-cuda-malloc"),
-    "legacy-async": ("--cache-none", "--disable-dynamic-vram"),
-}
 pytestmark = pytest.mark.skipif(not os.environ.get("COMFYUI_DIR"), reason="needs COMFYUI_DIR")
 
 
 @pytest.fixture(scope="module", params=MODES)
 def server(request, tmp_path_factory):
-    comfyui = Path(os.environ["COMFYUI_DIR"]).resolve()
-    base = tmp_path_factory.mktemp(request.param) / "base"
-    running = ComfyServer(comfyui, python_of_comfyui(), base, MODES[request.param])
-    try:
-        running.start()
-        dynamic = "DynamicVRAM support detected and enabled" in running.log
-        assert dynamic == (request.param == "dynamic"), running.log[-3000:]
+    with serving(request.param, tmp_path_factory.mktemp(request.param) / "base") as running:
         yield running
-    finally:
-        running.stop()
 
 
 def test_r5_offload_is_verified(server):

@@ -35,15 +35,15 @@ _RESULT_BYTES = 4  # an element of the result: float32 unless the caller asks fo
 
 @dataclass(frozen=True)
 class ExactPlan:
-    """What `ExactRun` needs. `plans`: the chosen one, then smaller ones for when memory runs out.
+    """What `ExactRun` needs: the chosen plan, then smaller ones for when memory runs out."""
 
-    `beside_bytes` are taken besides: see `Offer`.
-    """
-
-    program: Program
+    offer: Offer
     plans: tuple[StreamPlan, ...]
-    beside_bytes: int
     why: str
+
+    @property
+    def program(self) -> Program:
+        return self.offer.program
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Offer:
         smaller = tuple(plan for plan in self.plans if plan.bytes <= chosen.bytes)
         span = " to ".join(human_bytes(self.needs(self.plans[i])) for i in (-1, 0))
         why = f"{why}, of {len(self.plans)} plans from {span}"
-        return ExactPlan(self.program, smaller, self.beside_bytes, why)
+        return ExactPlan(self, smaller, why)
 
 
 def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:

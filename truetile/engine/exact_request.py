@@ -167,7 +167,7 @@ class ExactRequest:
                 {
                     "name": describe(self._plan, plan),
                     "tiles": steps if plan is last else 0,
-                    "bytes": plan.bytes + self._plan.beside_bytes,
+                    "bytes": self._plan.offer.needs(plan),
                     "outcome": "done" if plan is last else "out of memory",
                 }
                 for plan in tried

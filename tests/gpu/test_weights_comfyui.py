@@ -1,0 +1,78 @@
+"""Exact calls in ComfyUI on a real GPU: whose weights are there, and what the card's peak is.
+
+COMFYUI_DIR=... COMFYUI_PYTHON=... COMFYUI_FLAGS="--front-end-root DIR" pytest tests/gpu
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from comfy_memory import MIB, serving
+from prompts import Graph
+
+pytestmark = pytest.mark.skipif(not os.environ.get("COMFYUI_DIR"), reason="needs COMFYUI_DIR")
+PACK = Path(__file__).parent / "weights_pack"
+# The shapes of the benchmark, smaller.
+CASES = {
+    "wan21 decode": ("wan21", "decode", 480, 832, 17),
+    "wan21 decode, wider": ("wan21", "decode", 720, 1280, 9),
+    "wan21 encode": ("wan21", "encode", 480, 832, 17),
+    "wan21 decode of a still": ("wan21", "decode", 1024, 1024, 1),
+    "sdxl decode": ("sdxl", "decode", 1024, 1024, 0),
+    "sdxl encode": ("sdxl", "encode", 1024, 1024, 0),
+}
+# Counted whether they are needed or not: cuBLAS' workspace and a convolution's own.
+WORKSPACES = 56 * MIB
+# As the self-test: what the mantissa of bfloat16 leaves, relative to the spread of the values.
+COARSE = 0.05
+
+
+@pytest.fixture(scope="module", params=["dynamic", "legacy"])
+def server(request, tmp_path_factory):
+    base = tmp_path_factory.mktemp(request.param) / "base"
+    with serving(request.param, base, packs=[PACK]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=CASES)
+def found(server, request) -> dict:
+    family, operation, height, width, frames = CASES[request.param]
+    graph = Graph()
+    sizes = {"height": height, "width": width, "frames": frames}
+    node = graph.add("ProbeWeights", family=family, operation=operation, **sizes)
+    found = json.loads(server.run(graph.prompt, timeout=600)[node.name]["text"][0])
+    print(json.dumps(found, indent=1))
+    return found
+
+
+def test_the_vaes_own_weights_are_off_the_card(found):
+    for call in (*found["exact"], found["patched"]):
+        assert call["looks"] > 20 and call["seen"] == 0, call
+    assert all(call["loaded"] > 40 * MIB for call in found["exact"]), "nothing had to leave"
+
+
+def test_the_peak_is_what_was_said(found):
+    for call in found["exact"]:
+        assert call["peak"] <= call["said"] <= 1.05 * call["peak"] + WORKSPACES, call
+
+
+def test_a_budget_of_the_tiled_nodes_peak_is_kept(found):
+    free, tight = found["exact"]
+    assert tight["budget"] >= found["tiled"]["peak"] and free["budget"] == 0
+    assert tight["peak"] <= tight["budget"], tight
+
+
+def test_the_result_is_the_stock_nodes_and_the_stock_node_gives_it_again(found):
+    for call in found["exact"]:
+        assert call["error"] <= COARSE, call
+        assert call["stock_after"], "ComfyUI's own call gives something else afterwards"
+
+
+def test_patched_weights_are_served_and_gone_with_their_patcher(found):
+    call = found["patched"]
+    assert call["changed"] > 2 * COARSE, "the patch changes too little to be seen"
+    assert max(call["errors"]) <= COARSE, call
+    assert call["stock_after"] and call["plain_after"], call
