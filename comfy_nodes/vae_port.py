@@ -100,7 +100,7 @@ class ComfyVaePort:
 
     def unload(self) -> int:
         host.unload_model(self._model, self.device)
-        return 0 if self.device.type == "cpu" else host.resident_bytes(self._model, self.device)
+        return host.resident_bytes(self._model, self.device)
 
     def make_room(self, needed_bytes: int) -> None:
         host.make_room(self._vae.patcher, self.device, needed_bytes)

@@ -159,3 +159,65 @@ def test_an_audio_vae_is_refused_with_the_node_to_use(old_comfyui):
         nodes().TrueTileVAEDecode.execute({"samples": torch.rand(1, 4, 8)}, audio)
     with pytest.raises(ValueError, match=r"vae: .*VAE Encode Audio"):
         nodes().TrueTileVAEEncode.execute(torch.rand(1, 8, 8, 3), audio)
+
+
+def loaded(model, device) -> SimpleNamespace:
+    """An entry of ComfyUI's list of loaded models."""
+    return SimpleNamespace(model=SimpleNamespace(model=model), device=device)
+
+
+def test_room_is_asked_for_as_the_version_can(old_comfyui, monkeypatch):
+    """`for_dynamic` came with dynamic VRAM; main memory is never freed."""
+    nodes()
+    host = importlib.import_module(f"{NAME}.comfy_nodes.host")
+    management = sys.modules["comfy.model_management"]
+    card, asked = torch.device("cuda", 0), []
+    patcher = SimpleNamespace(is_dynamic=lambda: True)
+
+    def old(memory_required, device, keep_loaded=[]):  # noqa: B006
+        asked.append((memory_required, device))
+
+    def new(memory_required, device, keep_loaded=[], for_dynamic=False):  # noqa: B006
+        asked.append((memory_required, device, for_dynamic))
+
+    monkeypatch.setattr(management, "free_memory", old, raising=False)
+    host.make_room(patcher, card, 1000)
+    monkeypatch.setattr(management, "extra_reserved_memory", lambda: 23, raising=False)
+    monkeypatch.setattr(management, "free_memory", new)
+    host.make_room(patcher, card, 1000)
+    host.make_room(object(), card, 1000)
+    host.make_room(patcher, torch.device("cpu"), 1000)
+    assert asked == [(1000, card), (1023, card, True), (1023, card, False)]
+
+
+def test_only_the_model_at_hand_is_unloaded(old_comfyui, monkeypatch):
+    nodes()
+    host = importlib.import_module(f"{NAME}.comfy_nodes.host")
+    management = sys.modules["comfy.model_management"]
+    card, other_card = torch.device("cuda", 0), torch.device("cuda", 1)
+    vae, another = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    clone, elsewhere = loaded(vae, card), loaded(vae, other_card)
+    stranger, dead = loaded(another, card), SimpleNamespace(model=None, device=card)
+    entries, kept = [loaded(vae, card), stranger, clone, elsewhere, dead], []
+
+    def free_memory(memory_required, device, keep_loaded=[]):  # noqa: B006
+        assert device == card and memory_required > 1 << 40
+        kept.append(keep_loaded)
+
+    monkeypatch.setattr(management, "free_memory", free_memory, raising=False)
+    monkeypatch.setattr(management, "current_loaded_models", entries, raising=False)
+    host.unload_model(vae, card)
+    host.unload_model(torch.nn.Linear(2, 2), card)
+    assert kept == [[stranger, elsewhere, dead]]
+
+
+def test_bytes_that_stay_are_counted_with_their_pages(old_comfyui):
+    nodes()
+    host = importlib.import_module(f"{NAME}.comfy_nodes.host")
+    model, meta = torch.nn.Linear(4, 8), torch.device("meta")
+    assert host.resident_bytes(model, meta) == 0
+    assert host.resident_bytes(model, torch.device("cpu")) == 0, "where weights rest"
+    model.to(meta)
+    assert host.resident_bytes(model, meta) == (32 + 8) * 4
+    model.dynamic_vbars = {meta: SimpleNamespace(loaded_size=lambda: 1000)}
+    assert host.resident_bytes(model, meta) == (32 + 8) * 4 + 1000
