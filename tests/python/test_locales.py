@@ -14,8 +14,10 @@ import pytest
 from docs_tools import ROOT
 
 LANGUAGES = ("zh", "ja")
-# Names and figures that no language translates: SDXL, Flux.2, ComfyUI, 2.1, -1.
-NAMES = re.compile(r"[A-Za-z]+\.?\d[\d.]*\d|[A-Za-z]*\d|[A-Z][A-Z_]+[A-Z]|[A-Z][a-z]+[A-Z]\w*")
+# Names and figures that no language translates: SDXL, Flux.2, ComfyUI, Z-Image, 2.1, -1.
+NAMES = re.compile(
+    r"[A-Za-z]*[.-]?\d+(?:\.\d+)*|[A-Z][A-Z_]+[A-Z]|[A-Z][a-z]+[A-Z]\w*|[A-Z][a-z]*-[A-Z]\w+"
+)
 SCRIPT = {"zh": r"[\u4e00-\u9fff]", "ja": r"[\u3040-\u30ff\u4e00-\u9fff]"}
 
 
