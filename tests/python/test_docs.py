@@ -155,3 +155,10 @@ def test_explained_messages_are_those_of_the_code() -> None:
             if len(piece) > 3 and not any(piece in text for text in (*texts, *known)):
                 unknown.append(piece)
     assert not unknown
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    """Pages that are read where they lie; those of the site are checked when it is built."""
+    for page in (ROOT / "README.md", ROOT / "CHANGELOG.md"):
+        for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
+            assert "://" in target or (page.parent / target).exists(), f"{page.name}: {target}"
