@@ -34,8 +34,8 @@ def settings_inputs() -> list[Any]:
             min=0.0,
             max=1024.0,
             step=0.25,
-            tooltip="Memory in GiB that the VAE may work with, its weights as loaded aside. "
-            "0: whatever is free.",
+            tooltip="Memory in GiB that the VAE may work with. Exact plans count its weights, "
+            "tiles do not. 0: whatever is free.",
         ),
         _advanced_int(
             "tile_size", usual.tile_size, 64, 4096, 32,

@@ -42,7 +42,7 @@ _SHOW = """async () => {
   const {scale, offset} = app.canvas.ds
   const corner = app.canvas.canvas.getBoundingClientRect()
   const at = (x, y) => [corner.x + (x + offset[0]) * scale, corner.y + (y + offset[1]) * scale]
-  const [x, y, w, h] = ['x', 'y', 'w', 'h'].map((_, i) => app.graph.nodes.map((n) => n.boundingRect[i]))
+  const [x, y, w, h] = [0, 1, 2, 3].map((i) => app.graph.nodes.map((n) => n.boundingRect[i]))
   const right = Math.max(...x.map((left, i) => left + w[i]))
   const below = Math.max(...y.map((top, i) => top + h[i]))
   return [...at(Math.min(...x), Math.min(...y)), ...at(right, below)]

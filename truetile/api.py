@@ -73,7 +73,7 @@ def decode(
         vae: a ComfyUI VAE, a diffusers autoencoder, `truetile.Callables`, or a `VaePort`.
         samples: latents [B, C, h, w], or [B, C, T, h, w] for a video VAE, on any device.
         mode: see `Settings`, also for the next five.
-        budget: bytes beside the VAE as it is loaded; None is what is free.
+        budget: bytes that the call may take; None is what is free.
         tile_size: pixels.
         overlap: pixels.
         temporal_size: frames.

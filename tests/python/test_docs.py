@@ -63,6 +63,13 @@ def test_a_warning_or_a_broken_link_is_an_error(site) -> None:
         page.write_text(before)
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    listed = (ROOT / "zensical.toml").read_text()
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    left_out = {page for page in pages if f'"{page}"' not in listed} - {"pictures/README.md"}
+    assert not left_out, "add them to nav in zensical.toml"
+
+
 def test_links_are_checked(tmp_path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "index.html").write_text('<h1 id="top">A</h1><a href="#top">up</a>')
