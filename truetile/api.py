@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .engine.memory import PeakMark
     from .engine.planning import Plan
     from .engine.ports import VaePort
+    from .observer import Observer
 
 MODES = ("auto", "exact", "blended", "untiled")
 
@@ -66,6 +67,7 @@ def decode(
     check_interrupt: Callable[[], None] | None = None,
     out_dtype: torch.dtype | None = None,
     pin: bool = True,
+    observer: Observer | None = None,
 ) -> tuple[torch.Tensor, Report]:
     """Decodes latents to pixels.
 
@@ -82,6 +84,7 @@ def decode(
         check_interrupt: called between tiles; what it raises ends the call.
         out_dtype: dtype of the result, float32 by default.
         pin: result in page-locked memory on CUDA, which saves a copy.
+        observer: told of the plan, and shown the result while it is being written.
 
     Returns:
         Pixels [B, H, W, C] or [B, T, H, W, C] in [0, 1] on the CPU, and the report.
@@ -93,7 +96,7 @@ def decode(
         NonFiniteError: the VAE makes NaN or Inf, in float32 too.
     """
     settings = Settings(mode, budget, tile_size, overlap, temporal_size, temporal_overlap)
-    hooks = Hooks(progress, check_interrupt, out_dtype, pin)
+    hooks = Hooks(progress, check_interrupt, out_dtype, pin, observer)
     return _run(vae, samples, "decode", settings, hooks)
 
 
@@ -111,6 +114,7 @@ def encode(
     check_interrupt: Callable[[], None] | None = None,
     out_dtype: torch.dtype | None = None,
     pin: bool = True,
+    observer: Observer | None = None,
 ) -> tuple[torch.Tensor, Report]:
     """Encodes pixels to latents.
 
@@ -122,7 +126,7 @@ def encode(
         Latents [B, C, h, w] or [B, C, T, h, w] on the CPU, and the report.
     """
     settings = Settings(mode, budget, tile_size, overlap, temporal_size, temporal_overlap)
-    hooks = Hooks(progress, check_interrupt, out_dtype, pin)
+    hooks = Hooks(progress, check_interrupt, out_dtype, pin, observer)
     return _run(vae, pixels, "encode", settings, hooks)
 
 
@@ -134,6 +138,7 @@ class Hooks:
     check_interrupt: Callable[[], None] | None
     out_dtype: torch.dtype | None
     pin: bool
+    observer: Observer | None
 
 
 def _run(
@@ -215,8 +220,9 @@ def _each_item(
     import torch
 
     from .engine.blended import Job, TileRunner
-    from .engine.outcome import Outcome
+    from .engine.outcome import Outcome, rung_name
     from .engine.output import HostBatch
+    from .engine.ports import Affine
     from .memory.monitor import fed
 
     decoding = operation == "decode"
@@ -233,6 +239,14 @@ def _each_item(
     )
     outcome = Outcome()
     heard = fed(hooks.progress)
+    ladder = plan.ladder()
+
+    def plan_now() -> str:
+        return rung_name(plan, ladder.deepest_rung)
+
+    if hooks.observer is not None:
+        picture = batch if decoding and isinstance(port.finish, Affine) else None
+        hooks.observer.begun(plan_now, plan.why, picture)
     for index in range(items):
         ladder = plan.ladder()
         job = Job(port, operation, source[index : index + 1], batch.item(index), carry)

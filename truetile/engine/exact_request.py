@@ -90,6 +90,9 @@ class ExactRequest:
         finish = self._port.finish if decoding else IDENTITY
         # A finish that is no affine is applied to the whole result by the caller.
         finish = finish if isinstance(finish, Affine) else IDENTITY
+        if hooks.observer is not None:
+            picture = batch if decoding and isinstance(self._port.finish, Affine) else None
+            hooks.observer.begun(self._plan_now, self._plan.why, picture)
         pixels = frames * rows * columns
         try:
             for index in range(items):
@@ -114,8 +117,8 @@ class ExactRequest:
 
     def _item(self, job: ExactJob, check_interrupt, progress) -> None:
         run = ExactRun(job, self._plan.plans, self._packed(job.dtype))
-        finite = run.run(check_interrupt, progress)
         self._tallies.append(run.tally)
+        finite = run.run(check_interrupt, progress)
         if not finite and self._operation == "encode":
             check_finite("pixels", job.source)
         if not finite and job.dtype != torch.float32:
@@ -137,6 +140,10 @@ class ExactRequest:
             port = self._port
             self._weights = dtype, pack(self._plan.program, port.device, dtype, port.weight)
         return self._weights[1]
+
+    def _plan_now(self) -> str:
+        tried = self._tallies[-1].plans if self._tallies else []
+        return describe(self._plan, tried[-1] if tried else self._plan.plans[0])
 
     def _float32_plans(self) -> list[StreamPlan]:
         program = self._plan.program

@@ -39,7 +39,7 @@ class Outcome:
         exact = all(plan.is_exact(r) for r in kept)
         return Report(
             operation=operation,
-            plan=" then ".join(self._name(plan, r) for r in kept),
+            plan=" then ".join(rung_name(plan, r) for r in kept),
             rungs=tuple(self._rung(plan, r) for r in used),
             tiles=sum(self._done.values()),
             work_factor=self._read / whole,
@@ -50,22 +50,11 @@ class Outcome:
             warnings=tuple(self._warnings(plan, kept, exact, mark)),
         )
 
-    def _name(self, plan: Plan, rung: int) -> str:
-        r = plan.rungs[rung]
-        if r.tile == 0 and r.chunk == 0:
-            return "untiled"
-        pixels = r.tile * plan.scales[1].factor
-        space = f"tiles of {pixels} px" if r.tile else "whole frames"
-        if r.chunk == 0:
-            return space
-        kind = "carried cache" if plan.options.carried else "blended"
-        return f"{space} in chunks of {r.frames} frames ({kind})"
-
     def _rung(self, plan: Plan, rung: int) -> dict:
         done, failed = self._done[rung], self._failed[rung]
         outcome = f"out of memory after {done} tiles" if failed else "done"
         return {
-            "name": self._name(plan, rung),
+            "name": rung_name(plan, rung),
             "tiles": done,
             "bytes": plan.needs[rung],
             "outcome": outcome,
@@ -75,7 +64,7 @@ class Outcome:
         falls = sum(self._failed.values())
         if not falls:
             return plan.why
-        steps = " -> ".join(self._name(plan, r) for r in used)
+        steps = " -> ".join(rung_name(plan, r) for r in used)
         return f"{plan.why}; memory ran out {falls} time{'s' if falls > 1 else ''}: {steps}"
 
     def _warnings(self, plan: Plan, kept: list[int], exact: bool, mark: PeakMark) -> list[str]:
@@ -96,3 +85,16 @@ class Outcome:
         if reason := native.why_twin(mark.device.type):
             texts.append(f"native kernels were not used: {reason}")
         return texts
+
+
+def rung_name(plan: Plan, rung: int) -> str:
+    """`untiled`, or the tiles and chunks of a rung in pixels and frames."""
+    r = plan.rungs[rung]
+    if r.tile == 0 and r.chunk == 0:
+        return "untiled"
+    pixels = r.tile * plan.scales[1].factor
+    space = f"tiles of {pixels} px" if r.tile else "whole frames"
+    if r.chunk == 0:
+        return space
+    kind = "carried cache" if plan.options.carried else "blended"
+    return f"{space} in chunks of {r.frames} frames ({kind})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -10,6 +11,9 @@ from .memory import free_ram
 from .ports import Affine
 
 IDENTITY = Affine(1.0, 0.0, float("-inf"), float("inf"))
+# An item of the batch, and begin and end of a box (t, y, x) in it.
+Box = tuple[int, tuple[int, ...], tuple[int, ...]]
+Wrote = Callable[[tuple[int, ...], tuple[int, ...]], None]
 
 
 class HostBatch:
@@ -22,6 +26,9 @@ class HostBatch:
     Args:
         items, channels, size: B, C and (T, H, W) of the result.
         channels_last: pixels are stored [B, T, H, W, C], latents [B, C, T, h, w].
+
+    `planes` is the result as [B, C, T, H, W]; `boxes` lists what of it was written so far, where
+    `written_by_device` says that the kernels may still be at it.
     """
 
     def __init__(
@@ -37,27 +44,38 @@ class HostBatch:
     ) -> None:
         shape = (items, *size, channels) if channels_last else (items, channels, *size)
         self.tensor = _empty(shape, dtype, pin and device.type == "cuda")
-        self._planes = self.tensor.permute(0, 4, 1, 2, 3) if channels_last else self.tensor
-        self._device = device
+        self.planes = self.tensor.permute(0, 4, 1, 2, 3) if channels_last else self.tensor
+        self.boxes: list[Box] = []
+        self.device = device
         self._direct = device.type == "cpu" or self.tensor.is_pinned()
 
+    @property
+    def written_by_device(self) -> bool:
+        return self._direct and self.device.type == "cuda"
+
     def item(self, index: int) -> HostOutput:
-        return HostOutput(self._planes[index], self._device, self._direct)
+        def wrote(begin: tuple[int, ...], end: tuple[int, ...]) -> None:
+            self.boxes.append((index, begin, end))
+
+        return HostOutput(self.planes[index], self.device, self._direct, wrote)
 
     def finish(self) -> torch.Tensor:
         """The complete tensor; waits for the kernels that still write into it."""
-        if self._direct and self._device.type == "cuda":
-            torch.cuda.current_stream(self._device).synchronize()
+        if self.written_by_device:
+            torch.cuda.current_stream(self.device).synchronize()
         return self.tensor
 
 
 class HostOutput:
-    """One clip's [C, T, H, W] view of the batch, filled box by box."""
+    """One clip's [C, T, H, W] view of the batch, filled box by box; `wrote` is told of each."""
 
-    def __init__(self, planes: torch.Tensor, device: torch.device, direct: bool) -> None:
+    def __init__(
+        self, planes: torch.Tensor, device: torch.device, direct: bool, wrote: Wrote
+    ) -> None:
         self._planes = planes
         self._device = device
         self._direct = direct
+        self._wrote = wrote
 
     def target(self, begin: tuple[int, ...], end: tuple[int, ...]) -> torch.Tensor:
         """A [C, t, h, w] view that a kernel on the device may write for the box [begin, end)."""
@@ -70,6 +88,7 @@ class HostOutput:
         """Called once the kernel for `target` has been launched."""
         if not self._direct:
             self._box(begin, end).copy_(written)
+        self._wrote(begin, end)
 
     def _box(self, begin: tuple[int, ...], end: tuple[int, ...]) -> torch.Tensor:
         (t0, y0, x0), (t1, y1, x1) = begin, end
