@@ -9,7 +9,8 @@ import threading
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,9 +47,12 @@ class Monitor:
         self.sampler = Sampler(interval, CAPACITY, self.device.uuid)
         self.phases: deque[PhaseStats] = deque(maxlen=RECORDED)
         self.entries: deque[Entry] = deque(maxlen=RECORDED)
+        # Those of records that were cleared.
+        self.earlier_phases: deque[PhaseStats] = deque(maxlen=RECORDED)
+        self.earlier_entries: deque[Entry] = deque(maxlen=RECORDED)
         self._since = -1.0  # seconds of the timeline at which this record begins
         self._open: int | None = None
-        self._open_name = ""
+        self._open_name, self._open_since = "", 0.0
         self._lock = threading.RLock()
 
     @property
@@ -59,6 +63,11 @@ class Monitor:
     @property
     def current_phase(self) -> str:
         return self._open_name if self._open is not None else ""
+
+    @property
+    def open_since(self) -> float | None:
+        """Seconds of the timeline at which the current phase began; None without one."""
+        return self._open_since if self._open is not None else None
 
     def start(self) -> None:
         self.sampler.start()
@@ -80,7 +89,8 @@ class Monitor:
         with self._lock:
             self.end_phase()
             self.feed()
-            self._open, self._open_name = self.sampler.begin_phase(name), name
+            self._open_name, self._open_since = name, self.sampler.now()
+            self._open = self.sampler.begin_phase(name)
 
     def end_phase(self) -> PhaseStats | None:
         """Closes the open phase; None when none is open."""
@@ -101,6 +111,8 @@ class Monitor:
         """Forgets what was recorded: a new run begins. The open phase stays open."""
         with self._lock:
             self._since = self.sampler.now()
+            self.earlier_phases.extend(self.phases)
+            self.earlier_entries.extend(self.entries)
             self.phases.clear()
             self.entries.clear()
 
@@ -173,14 +185,41 @@ def fed(progress: Progress | None) -> Progress | None:
 
 
 _monitor: Monitor | None = None
+_needed = False  # by somebody who never says that he is done
+_watchers = 0
 _making = threading.Lock()
 
 
 def monitor() -> Monitor:
-    """The process's monitor, made and started at the first call."""
-    global _monitor  # noqa: PLW0603 - one timeline for one process
+    """The process's monitor, made at the first call and sampling from then on."""
+    global _needed  # noqa: PLW0603 - one timeline for one process
     with _making:
-        if _monitor is None:
-            _monitor = Monitor()
-            _monitor.start()
-        return _monitor
+        _needed = True
+        return _started()
+
+
+@contextmanager
+def watched() -> Iterator[Monitor]:
+    """The process's monitor, which samples while the context is open.
+
+    Afterwards it stops, unless others watch or `monitor` was called; the record stays.
+    """
+    global _watchers  # noqa: PLW0603
+    with _making:
+        _watchers += 1
+        found = _started()
+    try:
+        yield found
+    finally:
+        with _making:
+            _watchers -= 1
+            if not _watchers and not _needed:
+                found.stop()
+
+
+def _started() -> Monitor:
+    global _monitor  # noqa: PLW0603
+    if _monitor is None:
+        _monitor = Monitor()
+    _monitor.start()
+    return _monitor
