@@ -2,7 +2,7 @@
 
 from comfy_api.latest import ComfyExtension, io
 
-from . import convert_routes, memory_routes, memory_service, vae_port
+from . import convert_routes, memory_routes, memory_service, panel_routes, vae_port
 from .nodes_memory import FreeMemoryProbe, MemoryCheckpoint, MemoryReport
 from .nodes_vae import TrueTileVAE, TrueTileVAEDecode, TrueTileVAEEncode
 
@@ -14,6 +14,8 @@ memory_service.setup()
 memory_routes.register()
 # And the editor has workflows converted.
 convert_routes.register()
+# And its panel is told what memory and a running decode do.
+panel_routes.register()
 
 
 class TrueTileExtension(ComfyExtension):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import inspect
 import uuid
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -107,12 +106,35 @@ def check_interrupt() -> None:
     model_management.throw_exception_if_processing_interrupted()
 
 
-def progress() -> Callable[[int, int], None]:
-    """A function (done, total) that moves the progress bar of the node that runs now."""
+def progress_bar() -> Any:
+    """The progress bar of the node that runs now."""
     from comfy.utils import ProgressBar
 
-    bar = ProgressBar(1)
-    return lambda done, total: bar.update_absolute(done, max(1, total))
+    return ProgressBar(1)
+
+
+def move_bar(bar: Any, done: int, total: int, preview: Any = None) -> None:
+    """Moves a `progress_bar`; preview: a picture made by `preview_of`, shown on the node."""
+    bar.update_absolute(done, total, preview)
+
+
+def preview_size() -> int | None:
+    """The largest edge of a preview; None when the user has previews off."""
+    try:
+        from comfy.cli_args import args
+    except ImportError:
+        return None
+    method = getattr(args, "preview_method", None)
+    if method is None or method.value == "none":
+        return None
+    return int(getattr(args, "preview_size", 512))
+
+
+def preview_of(picture: torch.Tensor) -> tuple[str, Any, int]:
+    """[h, w, 3] in uint8 as ComfyUI's progress bar takes a preview."""
+    from PIL import Image
+
+    return "JPEG", Image.fromarray(picture.numpy()), max(picture.shape[:2])
 
 
 def save_preview(png: bytes) -> dict[str, str]:

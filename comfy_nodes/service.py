@@ -13,6 +13,7 @@ from .. import truetile
 from ..truetile.report import Report
 from . import host, vae_facts
 from .vae_port import ComfyVaePort
+from .watching import NodeObserver, watched_work
 
 GIB = 2**30
 MODES = ("auto", "exact", "blended", "untiled")
@@ -40,7 +41,7 @@ class Settings:
             temporal = temporal // 2
         return replace(self, overlap=overlap, temporal_overlap=temporal)
 
-    def arguments(self) -> dict[str, Any]:
+    def arguments(self, observer: NodeObserver) -> dict[str, Any]:
         """The keyword arguments of truetile.decode and truetile.encode."""
         return {
             "mode": self.mode,
@@ -49,8 +50,9 @@ class Settings:
             "overlap": self.overlap,
             "temporal_size": self.temporal_size,
             "temporal_overlap": self.temporal_overlap,
-            "progress": host.progress(),
+            "progress": observer.progress,
             "check_interrupt": host.check_interrupt,
+            "observer": observer,
         }
 
 
@@ -74,10 +76,11 @@ def decode(
     except vae_facts.NotTileable as reason:
         options = {"vae_options": vae_options} if vae_options else {}
         return _stock("decode", reason, lambda: _core(vae, "decode")(latent, **options))
-    with host.device_context(port.device):
+    with host.device_context(port.device), watched_work("decode") as observer:
         pixels, report = truetile.decode(
-            port, latent, out_dtype=_result_dtype(vae), **settings.arguments()
+            port, latent, out_dtype=_result_dtype(vae), **settings.arguments(observer)
         )
+        observer.finished(report)
     log.info("%s", report)
     return pixels.to(_result_device(vae)), report
 
@@ -92,13 +95,14 @@ def encode(vae: Any, pixels: torch.Tensor, settings: Settings) -> tuple[torch.Te
         port = ComfyVaePort(vae, "encode")
     except vae_facts.NotTileable as reason:
         return _stock("encode", reason, lambda: _core(vae, "encode")(pixels))
-    with host.device_context(port.device):
+    with host.device_context(port.device), watched_work("encode") as observer:
         latent, report = truetile.encode(
             port,
             arrange_pixels(vae, pixels),
             out_dtype=_result_dtype(vae),
-            **settings.arguments(),
+            **settings.arguments(observer),
         )
+        observer.finished(report)
     log.info("%s", report)
     latent = latent.to(_result_device(vae))
     format_encoded = getattr(vae, "format_encoded", None)
@@ -144,19 +148,23 @@ def _result_device(vae: Any) -> torch.device:
 
 
 def _stock(operation: str, reason: Exception, call: Any) -> tuple[torch.Tensor, Report]:
+    plan, why = "ComfyUI's own code", f"TrueTile did not tile this VAE: {reason}"
     start = time.perf_counter()
-    result = call()
-    report = Report(
-        operation=operation,
-        plan="ComfyUI's own code",
-        rungs=(),
-        tiles=1,
-        work_factor=1.0,
-        peak_bytes=None,
-        seconds=time.perf_counter() - start,
-        exact=False,
-        why=f"TrueTile did not tile this VAE: {reason}",
-        warnings=("mode, budget and tile sizes had no effect",),
-    )
+    with watched_work(operation) as observer:
+        observer.begun(lambda: plan, why, None)
+        result = call()
+        report = Report(
+            operation=operation,
+            plan=plan,
+            rungs=(),
+            tiles=1,
+            work_factor=1.0,
+            peak_bytes=None,
+            seconds=time.perf_counter() - start,
+            exact=False,
+            why=why,
+            warnings=("mode, budget and tile sizes had no effect",),
+        )
+        observer.finished(report)
     log.info("%s", report)
     return result, report

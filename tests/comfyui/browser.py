@@ -31,8 +31,11 @@ class Editor:
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen([CHROMIUM, *flags, url], stdout=quiet, stderr=quiet)
         self._count = 0
+        self._events: list[dict[str, Any]] = []
         try:
             self._socket = WebSocket(port, self._page(port), timeout=300)
+            for domain in ("Page", "Runtime", "Log"):
+                self._ask(f"{domain}.enable", {})
             self._wait_for_editor()
         except BaseException:
             self._process.kill()
@@ -61,6 +64,35 @@ class Editor:
         options = {"format": "jpeg", "quality": 80, "clip": {**clip, "scale": 0.8}}
         path.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot", options)["data"]))
 
+    def resize(self, width: int, height: int) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self._ask("Emulation.setDeviceMetricsOverride", size)
+
+    def screenshot(self, path: Path) -> None:
+        """A PNG of the window."""
+        path.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot", {})["data"]))
+
+    def allow_clipboard(self) -> None:
+        """Pages in a window without focus may use it otherwise only when a person has clicked."""
+        names = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+        self._ask("Browser.grantPermissions", {"permissions": names})
+
+    def errors(self) -> list[str]:
+        """What pages put on the console as errors and threw without catching so far."""
+        self._evaluate("0")  # events that are on their way come before the answer
+        found = []
+        for event in self._events:
+            told = event["params"]
+            if event["method"] == "Runtime.exceptionThrown":
+                details = told["exceptionDetails"]
+                found.append(details.get("exception", {}).get("description") or details["text"])
+            elif event["method"] == "Runtime.consoleAPICalled" and told["type"] == "error":
+                values = [str(one.get("value", one.get("description"))) for one in told["args"]]
+                found.append(" ".join(values))
+            elif event["method"] == "Log.entryAdded" and told["entry"]["level"] == "error":
+                found.append(f"{told['entry']['text']} ({told['entry'].get('url', '')})")
+        return found
+
     def _evaluate(self, expression: str) -> Any:
         options = {"expression": expression, "awaitPromise": True, "returnByValue": True}
         answer = self._ask("Runtime.evaluate", options)
@@ -74,7 +106,7 @@ class Editor:
         message = {"id": self._count, "method": method, "params": options}
         self._socket.send(json.dumps(message))
         while (answer := json.loads(self._socket.receive())).get("id") != self._count:
-            pass
+            self._events.append(answer)
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']['message']}")
         return answer["result"]

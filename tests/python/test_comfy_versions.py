@@ -65,7 +65,7 @@ def old_comfyui(monkeypatch):
     management.OOM_EXCEPTION = torch.cuda.OutOfMemoryError
     utilities = module("comfy.utils")
     utilities.ProgressBar = lambda total: SimpleNamespace(
-        update_absolute=lambda value, total=None: calls.append((value, total))
+        update_absolute=lambda value, total=None, preview=None: calls.append((value, total))
     )
     latest = module("comfy_api.latest", io=io, ui=SimpleNamespace(), ComfyExtension=object)
     comfy = module("comfy", model_management=management, utils=utilities)

@@ -11,6 +11,7 @@ import folder_paths
 import torch
 from safetensors.torch import save_file
 
+from . import panel_route as panel_route
 from . import validate_route as validate_route
 
 
