@@ -1,4 +1,4 @@
-"""What the memory nodes do: checkpoints between phases, reports, probes."""
+"""What the memory nodes do between phases: checkpoints and probes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import json
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..truetile import memory
-from ..truetile.memory import allocator, page, plot, private
+from ..truetile.memory import allocator, private
 from ..truetile.memory.core import Account
 from ..truetile.memory.growth import GrowthWatcher
 from ..truetile.memory.repair import repair
@@ -53,8 +52,17 @@ def setup() -> None:
         root.addHandler(LoadWatcher(_account, _explain))
 
 
-def checkpoint(settings: Checkpoint, through: Any, models: Iterable[Any]) -> tuple[str, int]:
-    """Ends the phase before, does what is asked, begins `settings.phase`. Gives report and free.
+@dataclass(frozen=True)
+class Checked:
+    """What a checkpoint gives: the report, its gist for the node, free bytes (-1: unknown)."""
+
+    text: str
+    short: str
+    free: int
+
+
+def checkpoint(settings: Checkpoint, through: Any, models: Iterable[Any]) -> Checked:
+    """Ends the phase before, does what is asked, begins `settings.phase`.
 
     Raises MemoryBudgetError when a budget is not kept and `on_violation` is "error".
     """
@@ -92,7 +100,8 @@ def checkpoint(settings: Checkpoint, through: Any, models: Iterable[Any]) -> tup
         log.warning(text)
     else:
         log.info(text)
-    return text, outcome.free_bytes if outcome.free_bytes is not None else -1
+    free = outcome.free_bytes if outcome.free_bytes is not None else -1
+    return Checked(text, memory.outcome_summary(outcome), free)
 
 
 def _repair(settings: Checkpoint, monitor: memory.Monitor) -> str:
@@ -120,47 +129,6 @@ def _explain(explanation: Explanation) -> None:
     text = str(explanation)
     memory.monitor().record("explanation", explanation.load.model, {"text": text})
     log.warning(text)
-
-
-@dataclass(frozen=True)
-class Report:
-    """What a MemoryReport gives: `files` in ComfyUI's output folder, `picture` a PNG or None."""
-
-    text: str
-    json: str
-    files: list[Path]
-    picture: bytes | None
-
-
-def report(name: str, clear: bool, theme: str) -> Report:
-    """The run so far. Cleared, it ends here: what comes until the next checkpoint is no phase."""
-    monitor = memory.monitor()
-    ended = monitor.current_phase
-    monitor.end_phase()
-    device = monitor.device
-    held = memory.holdings(device)
-    lines = [monitor.text(), memory.account_text(memory.take_account(device, held, where=True))]
-    text = "\n".join(line for line in lines if line)
-    if line := page.sparkline(monitor.timeline()):
-        text = f"{line}\n{text}"
-    data, timeline = monitor.to_json(), monitor.timeline()
-    contents = {"json": data, "csv": monitor.to_csv(), "txt": text + "\n"}
-    contents["html"] = page.html(timeline, text)
-    files = _write(name, contents)
-    if clear:
-        monitor.clear()
-    elif ended:
-        monitor.begin_phase(ended)
-    return Report(text, data, files, _picture(timeline, theme))
-
-
-def _picture(timeline: dict[str, Any], theme: str) -> bytes | None:
-    """None where Pillow is too old to draw text: the figures must not be lost for a plot."""
-    try:
-        return plot.png(timeline, theme)
-    except Exception:
-        log.exception("TrueTile could not draw the plot of a memory report")
-        return None
 
 
 def probe(largest_block: bool) -> tuple[memory.FreeMemory, str]:
@@ -232,18 +200,3 @@ def _prompt_id() -> str | None:
         return context.prompt_id if context is not None else None
     except ImportError:
         return None
-
-
-def _write(name: str, contents: dict[str, str]) -> list[Path]:
-    import folder_paths
-
-    folder = Path(folder_paths.get_output_directory())
-    # The name is typed by a user: no part of it may lead out of the folder.
-    prefix = f"memory/{Path(name).name or 'memory'}"
-    full, base, counter, _, _ = folder_paths.get_save_image_path(prefix, str(folder))
-    files = []
-    for suffix, text in contents.items():
-        path = Path(full) / f"{base}_{counter:05}_.{suffix}"
-        path.write_text(text, encoding="utf-8")
-        files.append(path)
-    return files

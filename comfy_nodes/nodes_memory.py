@@ -8,7 +8,7 @@ from typing import Any
 from comfy_api.latest import io
 
 from ..truetile.memory.plot import THEMES
-from . import host, memory_service
+from . import host, memory_report, memory_service
 from .memory_service import ACTIONS, Checkpoint
 from .schema import output, report_output, schema
 
@@ -116,9 +116,9 @@ class MemoryCheckpoint(io.ComfyNode):
     ) -> io.NodeOutput:
         settings = Checkpoint(**values)
         connected = [thing for thing in (model, clip, vae) if thing is not None]
-        text, free = memory_service.checkpoint(settings, anything, connected)
-        host.show_text(cls.hidden.unique_id, text)
-        return output(anything, model, clip, vae, free, report=text)
+        checked = memory_service.checkpoint(settings, anything, connected)
+        host.show_text(cls.hidden.unique_id, checked.short)
+        return output(anything, model, clip, vae, checked.free, report=checked.text)
 
 
 class MemoryReport(io.ComfyNode):
@@ -168,7 +168,7 @@ class MemoryReport(io.ComfyNode):
     def execute(
         cls, name: str, clear: bool, plot: str = THEMES[0], anything: Any = None
     ) -> io.NodeOutput:
-        report = memory_service.report(name, clear, plot)
+        report = memory_report.report(name, clear, plot)
         text = f"{report.text}\nwritten: " + ", ".join(path.name for path in report.files)
         host.show_text(cls.hidden.unique_id, text)
         return output(anything, report.json, report=text, picture=report.picture)

@@ -40,7 +40,7 @@ class TrueTileVAEDecode(io.ComfyNode):
         pixels, report = service.decode(vae, latent, settings_of(values))
         if pixels.ndim == 5:  # clips one after the other, as core does
             pixels = pixels.reshape(-1, *pixels.shape[-3:])
-        host.show_text(cls.hidden.unique_id, str(report))
+        host.show_text(cls.hidden.unique_id, report.summary())
         return output(pixels, report=str(report))
 
 
@@ -69,7 +69,7 @@ class TrueTileVAEEncode(io.ComfyNode):
     def execute(cls, pixels: Any, vae: Any, **values: Any) -> io.NodeOutput:
         _refuse_audio(vae, "VAE Encode Audio")
         latent, report = service.encode(vae, pixels, settings_of(values))
-        host.show_text(cls.hidden.unique_id, str(report))
+        host.show_text(cls.hidden.unique_id, report.summary())
         return output({"samples": latent}, report=str(report))
 
 

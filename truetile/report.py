@@ -42,6 +42,14 @@ class Report:
         """The report as plain lists, dicts, numbers and strings, ready for JSON."""
         return asdict(self) | {"rungs": list(self.rungs), "warnings": list(self.warnings)}
 
+    def summary(self) -> str:
+        """The report in two or three short lines, for a node in an editor."""
+        equal = "exact" if self.exact else "close to untiled"
+        lines = [f"{equal}, {self.seconds:.1f} s, peak {human_bytes(self.peak_bytes)}", self.plan]
+        if not self.exact:
+            lines.append(self.why)
+        return "\n".join([*lines, *self.warnings])
+
     def __str__(self) -> str:
         equal = "equal to the untiled result up to rounding"
         equal = equal if self.exact else "close to the untiled result"

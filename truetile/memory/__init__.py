@@ -10,7 +10,15 @@ Importing this imports torch, and neither ComfyUI nor NVML.
 """
 
 from .core import BACKEND, make_account, say_bytes
-from .describe import account_text, outcome_data, outcome_text, phase_data, phase_text, verdict_text
+from .describe import (
+    account_text,
+    outcome_data,
+    outcome_summary,
+    outcome_text,
+    phase_data,
+    phase_text,
+    verdict_text,
+)
 from .devices import CudaDevice, MemoryDevice, RamDevice, device_for
 from .monitor import Monitor, monitor
 from .offload import Outcome, Request, offload
@@ -46,6 +54,7 @@ __all__ = [
     "monitor",
     "offload",
     "outcome_data",
+    "outcome_summary",
     "outcome_text",
     "phase_data",
     "phase_text",

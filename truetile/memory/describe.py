@@ -77,6 +77,13 @@ def outcome_text(outcome: Outcome) -> str:
     return "\n".join(lines)
 
 
+def outcome_summary(outcome: Outcome) -> str:
+    """The verdict, what is free and who is in the way, in a few short lines."""
+    lines = [f"{_TITLES[outcome.verdict.outcome]}, {say_bytes(outcome.free_bytes)} free"]
+    holders = outcome.verdict.holders
+    return "\n".join([*lines, *(f"held by {h.name}: {say_bytes(h.bytes)}" for h in holders)])
+
+
 def _moved(outcome: Outcome) -> bool:
     """Whether something was asked to leave that could be there."""
     return outcome.request.action != "none" and outcome.moves_weights

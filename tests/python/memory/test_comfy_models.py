@@ -189,13 +189,13 @@ def test_buffers_of_either_kind_are_lines_of_their_own(comfyui):
 
 
 def test_a_report_without_pillow_has_no_picture_and_says_why(comfyui, monkeypatch, caplog):
-    service = importlib.import_module(f"{NAME}.comfy_nodes.memory_service")
+    report = importlib.import_module(f"{NAME}.comfy_nodes.memory_report")
     monkeypatch.setitem(sys.modules, "PIL", None)
     timeline = {
         "device": "x", "allocator": "ram", "channels": list(core.CHANNELS), "samples": [],
         "phases": [],
     }  # fmt: skip
-    assert service._picture(timeline, "dark") is None
+    assert report._picture(timeline, "dark") is None
     assert "could not draw the plot" in caplog.text
     monkeypatch.undo()
-    assert service._picture(timeline, "dark").startswith(b"\x89PNG")
+    assert report._picture(timeline, "dark").startswith(b"\x89PNG")
