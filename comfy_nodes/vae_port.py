@@ -88,9 +88,10 @@ class ComfyVaePort:
     def program(self, operation: str, *, still: bool) -> Any:
         if self._options:
             raise Declined(f"the VAE is called with options of its own: {sorted(self._options)}")
+        program = recognise.program_of(self._model, operation, still=still)
         if reason := self._weights.not_exact():
             raise Declined(reason)
-        return recognise.program_of(self._model, operation, still=still)
+        return program
 
     def weight(self, module: torch.nn.Module, name: str, dtype: torch.dtype) -> torch.Tensor | None:
         return self._weights.read(module, name, self.device, dtype)

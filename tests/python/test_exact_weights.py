@@ -14,7 +14,7 @@ import truetile
 from truetile.engine import exact_request, exact_segment, selftest
 from truetile.engine.diffusers_port import DiffusersPort
 from truetile.engine.exact_weights import Packed, as_stored, pack, packed_bytes, packing_bytes
-from truetile.errors import BudgetError
+from truetile.errors import BudgetError, LadderExhausted
 
 diffusers = pytest.importorskip("diffusers")
 MIB = 2**20
@@ -141,6 +141,29 @@ def test_the_ladder_loads_the_modules_own_weights(monkeypatch) -> None:
     assert "not the exact engine: out of memory" in report.why
     assert steps(port) == ["unload", "make room", "weight", "prepare", "decode"]
     assert pixels_.isfinite().all()
+
+
+def test_no_memory_for_packed_weights_is_the_ladders_turn(monkeypatch) -> None:
+    port, z = RecordingPort(wan()), latents(2, 6, 5)
+    truetile.decode(port, z)
+
+    def fails(*_):
+        raise torch.OutOfMemoryError("fake")
+
+    monkeypatch.setattr(exact_request, "pack", fails)
+    with pytest.raises(LadderExhausted, match=r"out of memory: packed weights need .* [KM]iB"):
+        truetile.decode(port, z, mode="exact")
+    _, report = truetile.decode(port, z)
+    assert "not the exact engine: out of memory: packed weights" in report.why
+
+
+def test_nothing_is_moved_for_a_budget_that_no_plan_keeps() -> None:
+    port, z = RecordingPort(wan()), latents(2, 6, 5)
+    truetile.decode(port, z)
+    steps(port)
+    with pytest.raises(BudgetError):
+        truetile.decode(port, z, mode="exact", budget=1000)
+    assert steps(port) == []
 
 
 def test_weights_that_cannot_leave_count() -> None:

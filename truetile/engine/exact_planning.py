@@ -116,6 +116,8 @@ def make_exact_plan(port: VaePort, offer: Offer, settings: Settings, reserve: in
     `reserve`: bytes that the allocator rounds up to on its own. Raises BudgetError where no plan
     fits the budget.
     """
+    if settings.budget is not None:
+        offer.within(settings.budget)  # raises before anything is moved in vain
     offer = replace(offer, beside_bytes=offer.beside_bytes + port.unload())
     if settings.budget is not None:
         chosen = offer.within(settings.budget)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from .. import native
-from ..errors import NonFiniteError
+from ..errors import LadderExhausted, NonFiniteError
 from ..memory import tensors
 from ..report import Report, human_bytes
 from ..stream import StreamPlan, value_sizes
@@ -19,6 +19,7 @@ from .exact_planning import ExactPlan, make_exact_plan, make_offer, plans_for
 from .exact_segment import SegmentRun
 from .exact_weights import Packed, pack, packed_bytes
 from .inputs import check_finite
+from .memory import is_out_of_memory
 from .output import IDENTITY, HostBatch
 from .ports import Affine
 
@@ -134,11 +135,17 @@ class ExactRequest:
             )
 
     def _packed(self, dtype: torch.dtype) -> tuple[Packed | None, ...]:
-        """The weights in `dtype`, in place of those in another one."""
+        """The weights in `dtype`, in place of those in another one. Raises LadderExhausted."""
         if self._weights is None or self._weights[0] != dtype:
             self._weights = None
-            port = self._port
-            self._weights = dtype, pack(self._plan.program, port.device, dtype, port.weight)
+            program, port = self._plan.program, self._port
+            try:
+                self._weights = dtype, pack(program, port.device, dtype, port.weight)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                count = human_bytes(packed_bytes(program, dtype))
+                raise LadderExhausted(f"out of memory: packed weights need {count}") from None
         return self._weights[1]
 
     def _plan_now(self) -> str:

@@ -148,7 +148,8 @@ def check_what_more_than_weights_can_tell_is_declined(vae, pack):
     from comfy.patcher_extension import PatcherInjection
 
     given, settings = latent(1, 8, 8), pack.service.Settings()
-    forward = vae.first_stage_model.decoder.head[2].forward
+    block = vae.first_stage_model.decoder.middle[0]
+    forward = block.forward
     hook = vae.first_stage_model.decoder.register_forward_hook
     cases = {
         "patched objects: decoder.conv1": lambda: vae.patcher.add_object_patch(
@@ -157,8 +158,8 @@ def check_what_more_than_weights_can_tell_is_declined(vae, pack):
         "its patcher has injections": lambda: vae.patcher.set_injections(
             "test", [PatcherInjection(lambda _: None, lambda _: None)]
         ),
-        "decoder.head.2 has forward of its own": lambda: setattr(
-            vae.first_stage_model.decoder.head[2], "forward", lambda x: forward(x)
+        "decoder.middle.0 has forward of its own": lambda: setattr(
+            block, "forward", lambda *given, **options: forward(*given, **options)
         ),
         "decoder has hooks of its own": lambda: hook(lambda *_: None),
     }
@@ -170,7 +171,7 @@ def check_what_more_than_weights_can_tell_is_declined(vae, pack):
         assert f"not the exact engine: {why}" in report.why, report
         equal(ours, vae.decode(given))
         vae.patcher = patcher
-        vars(vae.first_stage_model.decoder.head[2]).pop("forward", None)
+        vars(block).pop("forward", None)
         if undo is not None:
             undo.remove()
     assert _exactly(vae, pack, given).isfinite().all()
