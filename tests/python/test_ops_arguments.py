@@ -176,5 +176,26 @@ def test_a_broken_library_is_a_reason(fresh_loader, tmp_path):
     assert "cannot be loaded" in native.why_twin("cpu")
 
 
+def test_a_cuda_library_that_cannot_run_here_is_a_reason(fresh_loader, tmp_path):
+    """A driver older than its CUDA, or a GPU that it holds no code for: every launch would fail."""
+
+    class Library:
+        def __init__(self, path):
+            self.truetile_ops_version = lambda: ops.__version__.encode()
+            self.truetile_ops_unusable = lambda: b"CUDA driver version is insufficient"
+
+    path = tmp_path / "libtruetile_ops_cuda.so"
+    path.touch()
+    fresh_loader.setattr(ops, "_load", lambda device: None)  # the CPU library serves
+    fresh_loader.setattr(torch.version, "cuda", "13.0")
+    fresh_loader.setattr(locate, "library", lambda name: path)
+    fresh_loader.setattr(torch.ops, "load_library", lambda path: None)
+    fresh_loader.setattr(ops.ctypes, "CDLL", Library)
+    fresh_loader.setattr(ops, "_has_kernel", lambda *_: False)
+    with pytest.raises(ops._UnavailableError) as why:
+        ops._load_or_raise("cuda")
+    assert str(why.value) == f"{path} cannot run here: CUDA driver version is insufficient"
+
+
 def test_other_devices_are_served_by_the_twin():
     assert native.why_twin("mps") == "device type mps: native ops serve cpu and cuda"

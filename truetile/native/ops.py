@@ -200,7 +200,11 @@ def _load_or_raise(device: str) -> None:
     version = library.truetile_ops_version().decode()
     if version != __version__:
         raise _UnavailableError(f"{path} is version {version}, this package {__version__}")
-    if device == "cpu":
+    if device == "cuda":
+        library.truetile_ops_unusable.restype = ctypes.c_char_p
+        if why := library.truetile_ops_unusable():
+            raise _UnavailableError(f"{path} cannot run here: {why.decode()}")
+    else:
         _register_fakes()
 
 

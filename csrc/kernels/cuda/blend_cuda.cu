@@ -13,8 +13,16 @@ namespace {
 
 constexpr unsigned kMaxGrid = 65535;  // of the y and z dimensions
 
+// What a processor holds of these blocks: Turing's takes 1024 threads, later ones 1536 or 2048. A
+// bound beyond that is an error of the assembler.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+constexpr int kHeldBlocks = 1024 / (kLanes * kWarps);
+#else
+constexpr int kHeldBlocks = 1536 / (kLanes * kWarps);
+#endif
+
 /// Blocks that must fit on a processor: as many as the registers allow without spilling.
-constexpr int min_blocks(bool interleaved) { return interleaved ? 6 : 5; }
+constexpr int min_blocks(bool interleaved) { return std::min(interleaved ? 6 : 5, kHeldBlocks); }
 
 /// Without weights and lines a thread needs few registers, so that many loads are in flight.
 template <class In, class Out, int kC, bool kInterleaved>

@@ -60,6 +60,12 @@ __device__ void count_chunk(const Bits* x, std::int64_t n, bool aligned, Counts&
   }
 }
 
+/// The sum over a warp. By shuffles: Turing lacks the instruction that reduces.
+__device__ inline unsigned warp_sum(unsigned value) {
+  for (int mask = kLanes / 2; mask > 0; mask /= 2) value += __shfl_xor_sync(~0U, value, mask);
+  return value;
+}
+
 template <class Bits, unsigned kInfinity>
 __global__ void __launch_bounds__(kLanes* kWarps)
     nonfinite_kernel(const __grid_constant__ Rows x, std::int64_t chunks, std::int64_t items,
@@ -77,8 +83,8 @@ __global__ void __launch_bounds__(kLanes* kWarps)
     const std::int64_t left = x.run - begin;
     count_chunk<Bits, kInfinity>(data, left < kChunk ? left : kChunk, aligned, mine);
   }
-  const unsigned nan = __reduce_add_sync(~0U, mine.nan);
-  const unsigned inf = __reduce_add_sync(~0U, mine.inf);
+  const unsigned nan = warp_sum(mine.nan);
+  const unsigned inf = warp_sum(mine.inf);
   if (threadIdx.x == 0) {
     sums[warp] = {nan, inf};
   }
