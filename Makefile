@@ -9,7 +9,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
 NATIVE_SOURCES := CMakeLists.txt pyproject.toml $(shell find cmake csrc tests/cpp -type f)
 
-.PHONY: demo test docs lint format native asan tsan test-comfyui clean
+.PHONY: demo test docs lint format native asan tsan test-windows test-comfyui clean
 
 demo: $(VENV)/.native
 	$(BIN)/truetile demo --out demo $(DEMO_ARGS)
@@ -48,6 +48,10 @@ asan tsan: $(VENV)/.env
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cmake --preset $@
 	$(BIN)/cmake --build --preset $@
 	$(BIN)/ctest --preset $@ -j $(JOBS)
+
+# The core and the CPU kernels by MinGW-w64, tested under Wine; skipped out loud where these lack.
+test-windows: $(VENV)/.env
+	BIN=$(BIN) JOBS=$(JOBS) bash tools/test_windows.sh
 
 test-comfyui: $(VENV)/.native
 	COMFYUI_DIR="$(COMFYUI_DIR)" COMFYUI_PYTHON="$(COMFYUI_PYTHON)" $(BIN)/pytest tests/comfyui $(PYTEST_ARGS)
