@@ -79,7 +79,8 @@ def test_templates(server, editor, templates, mode) -> None:
     for name, document in changing[::EVERY]:
         before = editor.prompt_of(document)
         found = errors(server, before["output"])
-        if found[0] != "missing_node_type":  # such a node has no type in the prompt
+        # The editor gives nodes that are not installed no type.
+        if all(node.get("class_type") for node in before["output"].values()):
             wrong += [f"{name}: {line}" for line in api_differences(server, before["output"], mode)]
         for version in (document, templates.as_version_1(document)):
             done = truetile.convert(version, **MODES[mode]).document
@@ -89,10 +90,17 @@ def test_templates(server, editor, templates, mode) -> None:
                 wrong.append(f"{name}: {errors(server, after['output'])}, were {found}")
             # What the editor saves still has its way back.
             undone = truetile.undo(after["workflow"]).document
-            if editor.prompt_of(undone)["output"] != before["output"]:
+            again = editor.prompt_of(undone)["output"]
+            # Old editors lose values of new subgraphs whenever they save and load: then as they do.
+            if again != before["output"] and again != saved_again(editor, before):
                 wrong.append(f"{name}: the way back gives another prompt")
     print(f"{mode}: {len(changing[::EVERY])} templates, each as 0.4 and 1.0")
     assert changing and not wrong, "\n".join(wrong)
+
+
+def saved_again(editor, before: dict) -> dict:
+    """The prompt of a workflow that the editor has saved once and loaded again."""
+    return editor.prompt_of(before["workflow"])["output"]
 
 
 def api_differences(server, prompt: dict, mode: str) -> Iterator[str]:

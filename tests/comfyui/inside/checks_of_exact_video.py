@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import sys
 
+import comfy.latent_formats
 import torch
-from helpers import REPOSITORY, equal
+from helpers import REPOSITORY, equal, need
 
 sys.path[:0] = [str(REPOSITORY / part) for part in (".", "benchmarks", "tests/python")]
 
@@ -69,6 +70,7 @@ def check_a_changed_wan22_is_declined(vae, pack):
 
 
 def hunyuan15(**changes) -> torch.nn.Module:
+    need(comfy.latent_formats, "HunyuanVideo15")
     config = {"block_out_channels": [8, 16, 16, 32, 32], "num_res_blocks": 1, "z_channels": 4}
     return with_weights(comfy_env.make_hunyuan15(comfy_env.HUNYUAN15 | config | changes))
 

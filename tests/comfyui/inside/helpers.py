@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import importlib.util
 import sys
+import unittest
 from pathlib import Path
 
 import torch
@@ -25,6 +26,12 @@ class Pack:
         for part in ("service", "vae_port", "vae_weights", "wrapped_vae", "memory_models"):
             setattr(self, part, importlib.import_module(f"{name}.comfy_nodes.{part}"))
         self.memory = importlib.import_module(f"{name}.truetile.memory")
+
+
+def need(owner, name):
+    """Skip a check of what only later ComfyUIs have."""
+    if not hasattr(owner, name):
+        raise unittest.SkipTest(f"not in this ComfyUI: {name}")
 
 
 def latent(frames, height, width, batch=1):

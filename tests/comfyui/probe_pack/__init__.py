@@ -6,13 +6,15 @@ from typing import ClassVar
 
 import comfy.model_management
 import comfy.model_patcher
-import comfy.nested_tensor
 import folder_paths
 import torch
 from safetensors.torch import save_file
 
+from . import narrow_wan
 from . import panel_route as panel_route
 from . import validate_route as validate_route
+
+narrow_wan.accept()
 
 
 class ProbeFrames:
@@ -75,6 +77,8 @@ class ProbeNestedLatent:
         return {"required": {"samples": ("LATENT",)}}
 
     def run(self, samples):
+        import comfy.nested_tensor  # not in old ComfyUIs
+
         parts = [samples["samples"], torch.zeros(1, 8, 16)]
         return ({"samples": comfy.nested_tensor.NestedTensor(parts)},)
 
