@@ -5,6 +5,7 @@ COMFYUI_DIR=... COMFYUI_PYTHON=... COMFYUI_FLAGS="--front-end-root DIR" pytest t
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 from pathlib import Path
@@ -31,21 +32,32 @@ COARSE = 0.05
 
 
 @pytest.fixture(scope="module", params=["dynamic", "legacy"])
-def server(request, tmp_path_factory):
+def probe(request, tmp_path_factory):
+    """What ProbeWeights found for a case, or the error; each case runs once."""
     base = tmp_path_factory.mktemp(request.param) / "base"
-    with serving(request.param, base, packs=[PACK]) as running:
-        yield running
+    with serving(request.param, base, packs=[PACK]) as server:
+        yield functools.cache(functools.partial(run_case, server))
 
 
-@pytest.fixture(scope="module", params=CASES)
-def found(server, request) -> dict:
-    family, operation, height, width, frames = CASES[request.param]
+def run_case(server, name: str) -> dict | RuntimeError:
+    family, operation, height, width, frames = CASES[name]
     graph = Graph()
     sizes = {"height": height, "width": width, "frames": frames}
     node = graph.add("ProbeWeights", family=family, operation=operation, **sizes)
-    found = json.loads(server.run(graph.prompt, timeout=600)[node.name]["text"][0])
-    print(json.dumps(found, indent=1))
-    return found
+    try:
+        (text,) = server.run(graph.prompt, timeout=600)[node.name]["text"]
+    except RuntimeError as error:
+        return error
+    print(f"{name}: {text}")
+    return json.loads(text)
+
+
+@pytest.fixture(params=CASES)
+def found(probe, request) -> dict:
+    result = probe(request.param)
+    if isinstance(result, RuntimeError):
+        raise result
+    return result
 
 
 def test_the_vaes_own_weights_are_off_the_card(found):
