@@ -13,6 +13,7 @@ from .plan import Span, _core
 __all__ = [
     "BACKEND",
     "AxisRule",
+    "Handover",
     "LayerFrames",
     "LayerKind",
     "LayerRows",
@@ -47,6 +48,7 @@ BACKEND = "python" if _native is None else "native"
 if TYPE_CHECKING or _native is None:
     from .native.stream import (
         AxisRule,
+        Handover,
         LayerFrames,
         LayerKind,
         LayerRows,

@@ -20,6 +20,10 @@ void bind_layers(py::module_& module) {
       .value("SAME", TimeRule::kSame)
       .value("DOUBLE", TimeRule::kDouble)
       .value("HALVE", TimeRule::kHalve);
+  py::enum_<Handover>(module, "Handover", "How what a convolution makes gets to the next layer.")
+      .value("WINDOW", Handover::kWindow)
+      .value("JOINED", Handover::kJoined)
+      .value("DIRECT", Handover::kDirect);
   module.def("frames_read", &frames_read, arg("rule"), arg("made"));
   Record<Shuffle>(module, "Shuffle", "How a value is read without weights.")
       .field("up", &Shuffle::up)
@@ -132,6 +136,7 @@ void bind_schedule(py::module_& module) {
           arg("index"))
       .def("made", [](const Schedule& self, std::size_t at) { return as_tuple(self.made(at)); })
       .def("reads_ahead", &Schedule::reads_ahead, arg("value"))
+      .def("handover", &Schedule::handover, arg("at"))
       .def("strip_macs", &Schedule::strip_macs, arg("index"))
       .def_property_readonly("segment", &Schedule::segment)
       .def_property_readonly("elem_bytes", &Schedule::elem_bytes)

@@ -10,12 +10,14 @@ struct CUstream_st;
 namespace truetile {
 
 /// The arguments of `truetile::merge_norm_pad`, checked: a merge into rows [fresh, rows) of a
-/// window, and the norm of the window, of which `norm` reads what the interior of `out` takes.
+/// window, and the norm of the window, of which `norm` reads what the interior of `out` takes. The
+/// window may be that interior itself.
 struct MergeNormPadArgs {
   MergeArgs merge;
   NormPadArgs norm;
   std::int64_t fresh = 0;
   std::int64_t rows = 0, columns = 0;  ///< of the window
+  bool stored = true;                  ///< false: the window is the interior, its values are lost
 
   /// Work is counted in rows of `out`, and then in rows of the window beyond its interior.
   [[nodiscard]] constexpr std::int64_t work_rows() const noexcept {

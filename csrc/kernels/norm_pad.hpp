@@ -9,7 +9,8 @@ struct CUstream_st;
 
 namespace truetile {
 
-/// The arguments of `truetile::norm_pad`, checked. x holds the interior of `out` at its top left.
+/// The arguments of `truetile::norm_pad`, checked. x holds the interior of `out` at its top left,
+/// or is that interior.
 struct NormPadArgs {
   static constexpr float kEpsilon = 1e-12F;  ///< of torch.nn.functional.normalize
 

@@ -84,15 +84,65 @@ class Executor {
     const LayerFrames& frames = chunk_[at];
     Plane result(frames.out.length(), rows.out.length());
     if (rows.out.length() > 0) {
+      const bool convolves = !layer.attends() && layer.kind != LayerKind::kShuffle;
+      if (convolves && layer.padded) fill(at);
       count_call(at);
-      if (!layer.attends() && layer.kind != LayerKind::kShuffle) convolve(at, result);
+      if (convolves) convolve(at, result);
       made_[at] += result.frames * result.rows;
     }
+    const Handover how = s_.handover(at);
     // From here on the window's memory is no longer anybody else's.
-    poison(at);
+    if (how != Handover::kDirect) poison(at);
     if (layer.attends()) attend(at, result);
-    finish(at, result);
-    write(at, result);
+    if (how != Handover::kWindow && strip_.layers[at + 1].out.length() > 0) {
+      waiting_ = std::move(result);
+    } else if (how == Handover::kDirect) {
+      ASSERT_EQ(result.rows, 0);
+    } else {
+      finish(at, result);
+      write(at, result);
+    }
+  }
+
+  /// Merges what layer `at` made, when the padded input of the next one is about to be written.
+  void hand_over(std::size_t at) {
+    const LayerRows& next = strip_.layers[at + 1];
+    const StreamLayer& layer = s_.layers()[at + 1];
+    const std::int64_t frames =
+        layer.cached_frames() + chunk_[at + 1].convolved(layer.kind).length();
+    for (std::int64_t t = 0; t < frames; ++t) {
+      for (std::int64_t h = 0; h < next.padded; ++h) cell(2 * at + 2, next.padded, t, h) = kGarbage;
+    }
+    finish(at, waiting_);
+    if (s_.handover(at) == Handover::kDirect) {
+      give_calls();
+    } else {
+      write(at, waiting_);
+    }
+  }
+
+  /// A cell of a direct value as the next layer's norm makes it: kept so, or new.
+  Cell direct(std::size_t at, std::int64_t t, std::int64_t h) {
+    const Span out = strip_.layers[at].out;
+    const std::int64_t frame = t - chunk_[at].out.begin;
+    if (h < out.begin) return lines_[at].at(t, h - strip_.values[at].window.begin);
+    const StreamLayer& next = s_.layers()[at + 1];
+    const Cell made = waiting_.at(frame, h - out.begin);
+    if (next.groups == 0) return made;
+    return normed(next, moments_.at(static_cast<std::size_t>(next.source)), made);
+  }
+
+  /// Of a direct value the next strip's rows stay as they lie in the padded input.
+  void keep_direct(std::size_t at) {
+    const LayerRows& next = strip_.layers[at + 1];
+    const Span keep = strip_.values[at].keep;
+    const std::int64_t cached = s_.layers()[at + 1].cached_frames();
+    for (std::int64_t t = 0; t < chunk_[at].out.length(); ++t) {
+      for (std::int64_t h = keep.begin; h < keep.end; ++h) {
+        lines_[at].at(chunk_[at].out.begin + t, h - keep.begin) =
+            cell(2 * at + 2, next.padded, cached + t, h - next.read.begin + next.top);
+      }
+    }
   }
 
   void count_call(std::size_t at) {
@@ -160,7 +210,6 @@ class Executor {
     const LayerRows& rows = strip_.layers[at];
     const Span own = chunk_[at].convolved(layer.kind);
     const std::int64_t first = chunk_[at].read.begin == 0 && layer.kind != LayerKind::kConv ? 1 : 0;
-    if (layer.padded) fill(at);
     const std::int64_t low = layer.rows.lead(rows.out.begin);
     const auto padded = [&](std::int64_t t, std::int64_t h) {
       if (layer.padded) return cell(2 * at, rows.padded, t, h - low);
@@ -232,6 +281,8 @@ class Executor {
       }
       return;
     }
+    const Handover how = at > 0 ? s_.handover(at - 1) : Handover::kWindow;
+    if (how != Handover::kWindow) hand_over(at - 1);
     const std::int64_t real = rows.padded - rows.top - rows.bottom;
     for (std::int64_t t = 0; t < count + own.length(); ++t) {
       for (std::int64_t h = 0; h < rows.padded; ++h) {
@@ -239,7 +290,9 @@ class Executor {
         Cell value = 0;
         if (t >= count) {
           const bool inside = h >= rows.top && h < rows.top + real;
-          value = inside ? see(layer, own.begin + t - count, row) : 0;
+          const std::int64_t frame = own.begin + t - count;
+          const bool passed = how == Handover::kDirect;
+          value = !inside ? 0 : passed ? direct(at - 1, frame, row) : see(layer, frame, row);
         } else if (down && chunk_[at].read.begin == 0) {
           value = look(layer.source, 0, rows.read.begin + h);
         } else if (down || own.begin > begin) {
@@ -248,6 +301,7 @@ class Executor {
         cell(2 * at, rows.padded, t, h) = value;
       }
     }
+    if (how == Handover::kDirect) keep_direct(at - 1);
     for (std::int64_t t = 0; !last_ && t < count; ++t) {
       for (std::int64_t h = 0; h < rows.padded; ++h) {
         cache.at(t, h) = cell(2 * at, rows.padded, own.length() + t, h);
@@ -276,6 +330,10 @@ class Executor {
         }
       }
     }
+    give_calls();
+  }
+
+  void give_calls() {
     for (const std::int64_t bytes : call_) heap_.give(bytes);
     call_.clear();
   }
@@ -305,6 +363,7 @@ class Executor {
   std::vector<Plane> lines_;
   std::vector<Plane> caches_;
   std::vector<std::int64_t> call_;
+  Plane waiting_{0, 0};  // what a layer made whose merge waits for the next one's input
   Heap heap_;
   StripRows strip_;
   std::vector<LayerFrames> chunk_;

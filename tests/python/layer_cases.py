@@ -196,3 +196,18 @@ def check_merge_norm_pad(
     for got, wanted in zip(*made, strict=True):
         assert_same_bits(got, wanted)
     assert not made[0][0].isnan().any()
+
+
+def check_merge_norm_pad_alone(ops, size, dtype, device, norm, pad, out_view="contiguous"):
+    """With the interior of `out` as window the norm is the same, bit for bit."""
+    t, _, _, c = size
+    case = NormPad(size, dtype, device, norm, pad, ("contiguous", out_view))
+    y, r = (randn((t, case.rows, case.columns, c), dtype, device, seed) for seed in (5, 6))
+    b = randn((c,), torch.float32, device, 4)
+    affine = (case.scale, case.shift)
+    ops.merge_norm_pad(y, b, r, torch.empty_like(y), 0, case.out, *affine, **case.options)
+    out = view(tuple(case.out.shape), dtype, device, out_view).fill_(torch.nan)
+    top, left = case.options["top"], case.options["left"]
+    inner = out[:, top : top + case.rows, left : left + case.columns]
+    ops.merge_norm_pad(y, b, r, inner, 0, out, *affine, **case.options)
+    assert_same_bits(out, case.out)

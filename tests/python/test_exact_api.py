@@ -21,7 +21,7 @@ import truetile
 from truetile.engine import exact_request, exact_segment, selftest
 from truetile.engine.diffusers_port import DiffusersPort
 from truetile.engine.exact import ExactRun
-from truetile.engine.exact_segment import SegmentRun
+from truetile.engine.exact_buffers import SegmentBuffers
 from truetile.errors import BudgetError, LadderExhausted, NonFiniteError
 from truetile.memory.tensors import Found, name_holders
 from truetile.stream import candidates
@@ -285,7 +285,7 @@ def test_the_memory_account_names_what_a_run_holds() -> None:
     def look() -> None:
         if names:  # once is enough: it looks at all objects of the process
             return
-        held = [one for one in gc.get_objects() if type(one) is SegmentRun]
+        held = [one for one in gc.get_objects() if type(one) is SegmentBuffers]
         found = [Found(run._weights[0].weight, 1), *(Found(one._workspace, 1) for one in held)]
         name_holders(found)
         names.update(entry.where for entry in found)

@@ -17,6 +17,7 @@ from layer_cases import (
     check_copy,
     check_merge,
     check_merge_norm_pad,
+    check_merge_norm_pad_alone,
 )
 
 from truetile import native
@@ -134,6 +135,14 @@ def test_merge_norm_pad_of_random_geometries(data):
     size = (*size, data.draw(st.integers(1, 20)))
     norm = data.draw(st.sampled_from(NORMS))
     check_merge_norm_pad(native, size, torch.float32, "cpu", norm, pad, fresh)
+
+
+@pytest.mark.parametrize("pad", PADS, ids=str)
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_merge_norm_pad_keeps_no_window_but_the_interior(dtype, norm, pad):
+    for views in ("contiguous", VIEW_PAIRS[-1][1]):
+        check_merge_norm_pad_alone(native, (2, 5, 7, 24), dtype, "cpu", norm, pad, views)
 
 
 @pytest.mark.parametrize("size", [(0, 2, 3, 4), (1, 0, 3, 4), (1, 2, 0, 4), (1, 2, 3, 0)], ids=str)

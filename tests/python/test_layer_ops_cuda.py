@@ -13,6 +13,7 @@ from layer_cases import (
     check_copy,
     check_merge,
     check_merge_norm_pad,
+    check_merge_norm_pad_alone,
     randn,
 )
 
@@ -133,6 +134,15 @@ def test_merge_norm_pad_of_any_strides(views):
 def test_merge_norm_pad_of_many_segments(channels):
     size = (3, 190, 1100 * 96 // channels, channels)
     check_merge_norm_pad(native, size, torch.bfloat16, "cuda", "rms silu", PADS[3], 7)
+
+
+@pytest.mark.parametrize("pad", PADS, ids=str)
+@pytest.mark.parametrize("norm", NORMS)
+@pytest.mark.parametrize("dtype", FLOATS, ids=str)
+def test_merge_norm_pad_keeps_no_window_but_the_interior(dtype, norm, pad):
+    for views in ("contiguous", VIEW_PAIRS[-1][1]):
+        check_merge_norm_pad_alone(native, WIDE, dtype, "cuda", norm, pad, views)
+        check_merge_norm_pad_alone(native, (1, 3, 9, 7), dtype, "cuda", norm, pad, views)
 
 
 @pytest.mark.parametrize("size", [(0, 2, 3, 4), (1, 0, 3, 4), (1, 2, 0, 4), (1, 2, 3, 0)], ids=str)

@@ -15,9 +15,10 @@ from ..errors import LadderExhausted
 from ..families.program import Program
 from ..report import human_bytes
 from ..stream import Segment, Span, StreamPlan, outside_reads, value_sizes
+from .exact_buffers import Output
 from .exact_output import HostSink, MeasuredOutput, Store
 from .exact_schedules import macs_of, schedules_of
-from .exact_segment import Output, SegmentRun
+from .exact_segment import SegmentRun
 from .exact_source import ClipSource
 from .exact_weights import Packed
 from .memory import is_out_of_memory, release

@@ -14,32 +14,75 @@ from ..stream import LayerFrames, LayerKind, LayerRows, StreamLayer, attention_r
 from .attention import one_head_attention
 from .exact_weights import Packed
 
+# Bias and residual of what a convolution made.
+Added = tuple[torch.Tensor | None, torch.Tensor | None]
+
 
 def fill_padded(
-    padded: torch.Tensor,
+    inner: torch.Tensor,
     x: torch.Tensor,
     layer: StreamLayer,
     rows: LayerRows,
     weights: Packed,
     silu: bool,
 ) -> None:
-    """Writes norm and SiLU of `x` [t, h, w, C] into the last t frames of `padded`, zeros around."""
-    inner = padded[padded.shape[0] - x.shape[0] :]
+    """Writes norm and SiLU of `x` [t, h, w, C] into `inner`, zeros around."""
+    pads = _pads(inner, x, layer, rows)
+    native.norm_pad(x, inner, weights.gamma, weights.beta, rms=weights.rms, silu=silu, **pads)
+
+
+def fill_joined(
+    inner: torch.Tensor,
+    window: torch.Tensor,
+    fresh: int,
+    made: torch.Tensor,
+    added: Added,
+    layer: StreamLayer,
+    rows: LayerRows,
+    weights: Packed,
+    silu: bool,
+) -> None:
+    """Merges `made` into rows from `fresh` on of `window`, and fills `inner` with its norm."""
+    pads = _pads(inner, window, layer, rows)
+    affine = weights.gamma, weights.beta
+    options = {"rms": weights.rms, "silu": silu, **pads}
+    native.merge_norm_pad(made, *added, window, fresh, inner, *affine, **options)
+
+
+def fill_direct(
+    inner: torch.Tensor,
+    kept: torch.Tensor,
+    made: torch.Tensor | None,
+    added: Added | None,
+    layer: StreamLayer,
+    rows: LayerRows,
+    weights: Packed,
+    silu: bool,
+) -> None:
+    """Fills `inner` with its `kept` rows and, behind them, the norm of what `made` merges into."""
+    begin = rows.top + kept.shape[1]
+    if kept.shape[1]:
+        inner[:, : rows.top].zero_()
+        native.merge(kept, None, None, inner[:, rows.top : begin])
+    if made is None:
+        inner[:, begin:].zero_()
+        return
+    top = 0 if kept.shape[1] else rows.top
+    out = inner[:, begin - top :]
+    pads = {**_pads(inner, made, layer, rows), "top": top}
+    left = pads["left"]
+    window = out[:, top : top + made.shape[1], left : left + made.shape[2]]
+    affine = weights.gamma, weights.beta
+    options = {"rms": weights.rms, "silu": silu, **pads}
+    native.merge_norm_pad(made, *added, window, 0, out, *affine, **options)
+
+
+def _pads(inner: torch.Tensor, x: torch.Tensor, layer: StreamLayer, rows: LayerRows):
+    """Zeros around `x` in `inner`."""
     left = layer.columns.before
     # Columns beyond the last one that a stride reaches are never read.
     right = max(0, inner.shape[2] - left - x.shape[2])
-    native.norm_pad(
-        x,
-        inner,
-        weights.gamma,
-        weights.beta,
-        rms=weights.rms,
-        silu=silu,
-        top=rows.top,
-        bottom=rows.bottom,
-        left=left,
-        right=right,
-    )
+    return {"top": rows.top, "bottom": rows.bottom, "left": left, "right": right}
 
 
 def convolve(x: torch.Tensor, weights: Packed, layer: StreamLayer) -> torch.Tensor:

@@ -14,9 +14,9 @@ from ..report import Report, human_bytes
 from ..stream import StreamPlan, value_sizes
 from . import selftest
 from .exact import ExactJob, ExactRun, Tally
+from .exact_buffers import SegmentBuffers
 from .exact_output import Store
 from .exact_planning import ExactPlan, make_exact_plan, make_offer, plans_for
-from .exact_segment import SegmentRun
 from .exact_weights import Packed, pack, packed_bytes
 from .inputs import check_finite
 from .memory import is_out_of_memory
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _LABELS = {
     Packed: "TrueTile's packed weights",
-    SegmentRun: "TrueTile's workspace",
+    SegmentBuffers: "TrueTile's workspace",
     Store: "TrueTile's values between two segments",
 }
 

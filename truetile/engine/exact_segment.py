@@ -3,26 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import torch
 
 from .. import native
 from ..families.program import Layer, Program
-from ..stream import (
-    LayerFrames,
-    LayerKind,
-    Schedule,
-    Shuffle,
-    Span,
-    StripRows,
-    frames_read,
-)
+from ..stream import Handover, LayerKind, Schedule, Shuffle, Span, frames_read
 from .cudnn import tune
+from .exact_buffers import Output, Reader, SegmentBuffers
 from .exact_layers import (
     attend,
     attend_clip,
     convolve,
+    fill_direct,
+    fill_joined,
     fill_padded,
     replicate_edges,
     write_rows,
@@ -32,26 +26,8 @@ from .exact_shuffle import move
 from .exact_weights import Packed
 
 
-class Reader(Protocol):
-    def __call__(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
-        """[t, h, w, C] of a value that lies outside of the segment, on its device."""
-
-
-class Output(Protocol):
-    """Where a segment's last value goes."""
-
-    def target(self, frames: Span, rows: Span) -> torch.Tensor | None:
-        """Memory to write into, or None where `put` takes finished rows."""
-
-    def put(self, frames: Span, rows: Span, made: torch.Tensor) -> None:
-        """Takes finished rows [t, h, w, C]; they may be overwritten afterwards."""
-
-    def written(self, frames: Span, rows: Span) -> None:
-        """Follows when a `target` has been filled."""
-
-
 class SegmentRun:
-    """The buffers of one segment and the walk through it; all memory is its own."""
+    """The walk through a segment; its memory is in its `SegmentBuffers`."""
 
     def __init__(
         self,
@@ -66,10 +42,10 @@ class SegmentRun:
         first, last = schedule.segment.first, schedule.segment.last
         self._layers = program.layers[first:last]
         self._weights = weights[first:last]
-        self._schedule, self._first = schedule, first
-        self._read, self._output = read, output
+        self._schedule, self._read, self._output = schedule, read, output
         self._new = {"dtype": dtype, "device": device}
-        self._windows: list[torch.Tensor] = []
+        # What a layer made, where it is merged into the next one's padded input.
+        self._waiting: torch.Tensor | None = None
 
     def run(
         self,
@@ -81,182 +57,168 @@ class SegmentRun:
         `rows` are the segment's output rows of the strip, `complete` is true for its last chunk.
         `check_interrupt` is called before each layer; what it raises ends the run.
         """
-        self._check = check_interrupt
         schedule, new = self._schedule, self._new
         chunks = [schedule.chunk(index) for index in range(schedule.chunk_count)]
         strips = [schedule.strip(index) for index in range(schedule.strip_count)]
         tune(self._layers, self._weights, schedule, strips, chunks, **new)
-        self._lines = [torch.empty(shape, **new) for shape in schedule.lines]
-        self._caches = [torch.empty(shape, **new) for shape in schedule.caches]
-        count = -(-schedule.workspace_bytes // schedule.elem_bytes)
-        self._workspace = torch.empty(count, **new)
-        for strip in strips:
-            for chunk in chunks:
-                self._step(strip, chunk, last=chunk is chunks[-1])
-                step_done(strip.layers[-1].out, chunk is chunks[-1])
+        self._buffers = SegmentBuffers(schedule, self._read, self._output, **new)
+        for self._strip in strips:
+            for self._chunk in chunks:
+                self._last_chunk = self._chunk is chunks[-1]
+                self._buffers.begin(self._strip, self._chunk)
+                self._step(check_interrupt)
+                step_done(self._strip.layers[-1].out, self._last_chunk)
 
-    def _step(self, strip: StripRows, chunk: tuple[LayerFrames, ...], last: bool) -> None:
-        self._windows = []
+    def _step(self, check_interrupt: Callable[[], None] | None) -> None:
         for at, layer in enumerate(self._layers):
-            if self._check is not None:
-                self._check()
+            if check_interrupt is not None:
+                check_interrupt()
             if layer.shape.kind == LayerKind.CONV:
-                self._convolution(at, strip, chunk, last)
+                self._convolution(at)
             elif layer.shape.kind == LayerKind.SHUFFLE:
-                self._shuffle(at, strip, chunk)
+                self._shuffle(at)
             elif layer.shape.attends:
-                x = self._rows(layer.shape.source, chunk[at].read, strip.layers[at].read, strip)
-                out = self._open(at, strip, chunk[at])
-                if layer.shape.kind == LayerKind.CLIP_ATTENTION:
-                    attend_clip(out, x, self._weights[at], layer.causal)
-                else:
-                    attend(out, x, self._weights[at])
-                self._close(at, strip, chunk[at])
+                self._attention(at)
             else:
-                self._time(at, strip, chunk, last)
+                self._time(at)
 
-    def _convolution(self, at, strip, chunk, last: bool) -> None:
-        layer, rows, frames = self._layers[at], strip.layers[at], chunk[at]
+    def _attention(self, at: int) -> None:
+        layer = self._layers[at]
+        x = self._buffers.source(at, layer.shape.source)
+        out = self._buffers.open(at)
+        if layer.shape.kind == LayerKind.CLIP_ATTENTION:
+            attend_clip(out, x, self._weights[at], layer.causal)
+        else:
+            attend(out, x, self._weights[at])
+        self._buffers.close(at)
+
+    def _convolution(self, at: int) -> None:
+        layer, rows, buffers = self._layers[at], self._strip.layers[at], self._buffers
         made = None
         if rows.out.length:
-            x = self._rows(layer.shape.source, frames.read, rows.read, strip)
-            if layer.shape.padded:
-                x = self._padded(at, x, rows, frames, last)
+            padded = layer.shape.padded
+            x = self._padded(at) if padded else buffers.source(at, layer.shape.source)
             made = convolve(x, self._weights[at], layer.shape)
-        out = self._open(at, strip, frames)
+        how = buffers.handover(at)
+        if how == Handover.DIRECT:
+            self._waiting = made
+            return
+        out = buffers.open(at)
+        if how == Handover.JOINED and made is not None and self._strip.layers[at + 1].out.length:
+            self._waiting = made
+            return
         if made is not None:
-            residual = None
-            if layer.shape.residual >= 0 and layer.packing is None:
-                residual = self._rows(layer.shape.residual, frames.out, rows.out, strip)
+            residual = self._plain_residual(at)
             finished = out
             if out is None:
                 upsampled = layer.shape.rows.up * layer.shape.columns.up > 1
-                finished = self._unplaced(at, strip, frames) if upsampled else made
+                finished = buffers.unplaced(at) if upsampled else made
             write_rows(finished, made, layer.shape, rows, self._weights[at].bias, residual)
             if residual is None:
-                self._add_residual(at, finished, strip, frames)
+                self._add_residual(at, finished)
             if out is None:
-                self._output.put(frames.out, rows.out, finished)
-        self._close(at, strip, frames)
+                buffers.put(at, finished)
+        buffers.close(at)
 
-    def _time(self, at, strip, chunk, last: bool) -> None:
-        layer, rows, frames = self._layers[at], strip.layers[at], chunk[at]
+    def _time(self, at: int) -> None:
+        layer, rows, buffers = self._layers[at], self._strip.layers[at], self._buffers
         made = x = None
         if rows.out.length:
-            x = self._rows(layer.shape.source, frames.read, rows.read, strip)
-            padded = self._padded(at, x, rows, frames, last)
+            x = buffers.source(at, layer.shape.source)
+            padded = self._padded(at)
             if padded is not None:
                 made = convolve(padded, self._weights[at], layer.shape)
-        out = self._open(at, strip, frames)
+        out = buffers.open(at)
         if rows.out.length:
-            write_time(out, x, made, layer.shape, frames, self._weights[at].bias)
+            write_time(out, x, made, layer.shape, self._chunk[at], self._weights[at].bias)
             made = None
-            self._add_residual(at, out, strip, frames)
-        self._close(at, strip, frames)
+            self._add_residual(at, out)
+        buffers.close(at)
 
-    def _shuffle(self, at, strip, chunk) -> None:
-        layer, rows, frames = self._layers[at], strip.layers[at].out, chunk[at]
-        out = self._open(at, strip, frames)
-        if rows.length:
-            target = self._unplaced(at, strip, frames) if out is None else out
-            x = self._rows(layer.shape.source, frames.read, strip.layers[at].read, strip)
-            self._move(target, x, layer, layer.shape.shuffle, rows, frames, add=False)
-            self._add_residual(at, target, strip, frames)
+    def _shuffle(self, at: int) -> None:
+        layer, buffers = self._layers[at], self._buffers
+        out = buffers.open(at)
+        if self._strip.layers[at].out.length:
+            target = buffers.unplaced(at) if out is None else out
+            x = buffers.source(at, layer.shape.source)
+            self._move(at, target, x, layer.shape.shuffle, add=False)
+            self._add_residual(at, target)
             if out is None:
-                self._output.put(frames.out, rows, target)
-        self._close(at, strip, frames)
+                buffers.put(at, target)
+        buffers.close(at)
 
-    def _unplaced(self, at: int, strip: StripRows, frames: LayerFrames) -> torch.Tensor:
-        """Memory for new rows that have no place of their own."""
-        _, _, columns, channels = self._schedule.made(at)
-        shape = (frames.out.length, strip.layers[at].out.length, columns, channels)
-        return self._workspace.new_empty(shape)
+    def _plain_residual(self, at: int) -> torch.Tensor | None:
+        """What a layer adds as it lies there, if anything."""
+        layer = self._layers[at]
+        if layer.shape.residual < 0 or layer.packing is not None:
+            return None
+        frames, rows = self._chunk[at].out, self._strip.layers[at].out
+        return self._buffers.rows(layer.shape.residual, frames, rows)
 
-    def _add_residual(self, at, made: torch.Tensor, strip, frames: LayerFrames) -> None:
+    def _add_residual(self, at: int, made: torch.Tensor) -> None:
         """Adds a layer's residual, if it has one, to its new rows."""
-        layer, rows = self._layers[at], strip.layers[at].out
+        layer = self._layers[at]
         shape = layer.shape
         if shape.residual < 0:
             return
         if layer.packing is None:
-            made += self._rows(shape.residual, frames.out, rows, strip)
+            made += self._plain_residual(at)
             return
-        read = frames_read(shape.shortcut.time, frames.out)
-        x = self._rows(shape.residual, read, shape.shortcut.rows(rows), strip)
+        read = frames_read(shape.shortcut.time, self._chunk[at].out)
+        rows = shape.shortcut.rows(self._strip.layers[at].out)
+        x = self._buffers.rows(shape.residual, read, rows)
         if layer.residual_used:
             x = x[..., : layer.residual_used]
-        self._move(made, x, layer, shape.shortcut, rows, frames, add=True)
+        self._move(at, made, x, shape.shortcut, add=True)
 
-    @staticmethod
-    def _move(out, x, layer: Layer, rule: Shuffle, rows: Span, frames: LayerFrames, add) -> None:
-        first = frames.out.begin == 0
-        move(out, x, rule, layer.packing, row=rows.begin, first=first, add=add)
+    def _move(self, at: int, out: torch.Tensor, x: torch.Tensor, rule: Shuffle, add: bool) -> None:
+        layer: Layer = self._layers[at]
+        row, first = self._strip.layers[at].out.begin, self._chunk[at].out.begin == 0
+        move(out, x, rule, layer.packing, row=row, first=first, add=add)
 
-    def _padded(self, at, x, rows, frames: LayerFrames, last: bool) -> torch.Tensor | None:
+    def _padded(self, at: int) -> torch.Tensor | None:
         """The padded input of a layer, its cached frames in front; None without own frames.
 
         Afterwards the cache holds the frames that the next chunk needs.
         """
-        layer, cache = self._layers[at], self._caches[at]
+        layer, frames, buffers = self._layers[at], self._chunk[at], self._buffers
+        x, cache = None, buffers.cache(at)
+        if buffers.handover(at - 1) != Handover.DIRECT:
+            x = buffers.source(at, layer.shape.source)
         count, own = layer.shape.cached_frames, frames.convolved(layer.shape.kind)
         halving = layer.shape.kind == LayerKind.TIME_DOWN
         first = 1 if layer.shape.kind == LayerKind.TIME_UP else 0  # where its own clip begins
         if own.length == 0:
-            if halving and not last:
-                cache[:, : rows.padded].copy_(x[-count:])
+            if halving and not self._last_chunk:
+                cache.copy_(x[-count:])
             return None
-        _, _, columns, channels = self._schedule.caches[at]
-        shape = (count + own.length, rows.padded, columns, channels)
-        padded = self._buffer(2 * at, shape)
+        padded = buffers.padded(at, count + own.length)
         if halving and frames.read.begin == 0:
             padded[:count].copy_(x[:count])
         elif not halving and own.begin <= first:
             padded[:count].zero_()
         elif count:
-            native.merge(cache[:, : rows.padded], None, None, padded[:count])
-        weights = self._weights[at]
-        fill_padded(padded, x[-own.length :], layer.shape, rows, weights, layer.silu)
+            native.merge(cache, None, None, padded[:count])
+        self._fill(at, x, padded[count:])
         if layer.replicate:
+            rows = self._strip.layers[at]
             replicate_edges(padded, count, own.begin <= first, layer.shape, rows)
-        if count and not last:
-            native.merge(padded[own.length :], None, None, cache[:, : rows.padded])
+        if count and not self._last_chunk:
+            native.merge(padded[own.length :], None, None, cache)
         return padded
 
-    def _rows(self, value: int, frames: Span, rows: Span, strip: StripRows) -> torch.Tensor:
-        """Rows of any value: of a window in this segment, or from outside."""
-        at = value - 1 - self._first
-        if at < 0:
-            return self._read(value, frames, rows)
-        begin = strip.values[at].window.begin
-        return self._windows[at][:, rows.begin - begin : rows.end - begin]
-
-    def _open(self, at: int, strip: StripRows, frames: LayerFrames) -> torch.Tensor | None:
-        """Memory for the new rows of what a layer makes; the retained rows are put before them."""
-        new = strip.layers[at].out
-        if at + 1 == len(self._layers):
-            return self._output.target(frames.out, new)
-        window = strip.values[at].window
-        _, _, columns, channels = self._schedule.lines[at]
-        shape = (frames.out.length, window.length, columns, channels)
-        values = self._buffer(2 * at + 1, shape)
-        kept = new.begin - window.begin
-        values[:, :kept].copy_(self._lines[at][frames.out.begin : frames.out.end, :kept])
-        self._windows.append(values)
-        return values[:, kept:]
-
-    def _close(self, at: int, strip: StripRows, frames: LayerFrames) -> None:
-        """Saves the rows that the next strip needs."""
-        if at + 1 == len(self._layers):
-            self._output.written(frames.out, strip.layers[at].out)
+    def _fill(self, at: int, x: torch.Tensor | None, inner: torch.Tensor) -> None:
+        """Writes a layer's source, the last frames of `x` or what waits, into its padded input."""
+        layer, rows, buffers = self._layers[at], self._strip.layers[at], self._buffers
+        norm = (layer.shape, rows, self._weights[at], layer.silu)
+        made, self._waiting = self._waiting, None
+        if buffers.handover(at - 1) != Handover.DIRECT and made is None:
+            fill_padded(inner, x[-inner.shape[0] :], *norm)
             return
-        keep = strip.values[at].keep
-        if keep.length == 0:
-            return
-        line = self._lines[at][frames.out.begin : frames.out.end, : keep.length]
-        line.copy_(self._windows[at][:, self._windows[at].shape[1] - keep.length :])
-
-    def _buffer(self, index: int, shape: tuple[int, ...]) -> torch.Tensor:
-        """A piece of the workspace: of layer i the padded input is 2i, its window 2i + 1."""
-        begin = self._schedule.offsets[index] // self._schedule.elem_bytes
-        count = shape[0] * shape[1] * shape[2] * shape[3]
-        return self._workspace[begin : begin + count].view(shape)
+        added = None if made is None else (self._weights[at - 1].bias, self._plain_residual(at - 1))
+        if buffers.handover(at - 1) == Handover.DIRECT:
+            fill_direct(inner, buffers.kept_direct(at - 1), made, added, *norm)
+            buffers.keep_direct(at - 1, inner)
+        else:
+            fill_joined(inner, *buffers.joined(at - 1), made, added, *norm)
+            buffers.close(at - 1)

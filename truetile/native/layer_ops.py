@@ -103,9 +103,10 @@ def merge_norm_pad(
         residual: as of `merge`.
         window: [t, h, w, C] like `y`; its rows below `fresh` are only read. It may have more rows
             and columns than the interior of `out`. window[:, fresh:] may be the very memory of `y`
-            or of `residual`, but must not overlap them otherwise.
+            or of `residual`, but must not overlap them otherwise. It may also be the interior of
+            `out` itself, where nobody else reads what is merged.
         fresh: the first row that is written.
-        out: as of `norm_pad`, other memory than all else.
+        out: as of `norm_pad`, other memory than all else but such a window.
         scale: as of `norm_pad`, like all that follows.
         shift: see scale.
         rms: see scale.

@@ -79,4 +79,5 @@ def merge_norm_pad(
     """The two above, one after the other."""
     checks.merge_norm_pad(y, bias, residual, window, fresh, out, scale, shift, rms, *pads)
     merge(y, bias, residual, window[:, fresh:])
+    window = window.clone()  # it may be the interior of out
     norm_pad(window, out, scale, shift, rms, silu, *pads)

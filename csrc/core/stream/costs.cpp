@@ -57,6 +57,8 @@ double segment_seconds(const Schedule& schedule, const Speed& speed) {
     total += layer_macs(layer, schedule.tokens(at)) * made / speed.macs;
     // What is made is written, read and written again with its bias.
     double moved = made * (layer.residual < 0 ? 3 : 4);
+    // But for what need not be read back for the next layer, nor written before that.
+    moved -= made * static_cast<double>(schedule.handover(at));
     const auto& [cached, rows, columns, channels] = schedule.caches()[at];
     if (layer.padded) moved += 2 * strips * elements({t, rows, columns, channels});
     // Kept rows and cached frames are copied to their buffer and back.

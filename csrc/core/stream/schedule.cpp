@@ -50,7 +50,8 @@ Schedule::Schedule(const Layers& layers, std::vector<Size> sizes, const Segment&
       frame_plan_(layers, segment.first, segment.last, input_frames(layers, sizes_, segment),
                   segment.chunk),
       rows_(row_limits(row_plan_)),
-      frames_(frame_limits(frame_plan_)) {
+      frames_(frame_limits(frame_plan_)),
+      handovers_(handovers(frame_plan_.layers(), segment.first, row_plan_)) {
   const Layers& own = this->layers();
   for (std::size_t at = 0; at < own.size(); ++at) {
     const bool whole = !own[at].attends() || strip_count() == 1;
@@ -61,7 +62,8 @@ Schedule::Schedule(const Layers& layers, std::vector<Size> sizes, const Segment&
   }
   for (std::size_t at = 0; at < own.size(); ++at) {
     const Size& size = made(at);
-    lines_.push_back({size[0], rows_.keep[at], size[2], size[3]});
+    const bool direct = handovers_[at] == Handover::kDirect;
+    lines_.push_back({size[0], rows_.keep[at], direct ? padded(at + 1)[2] : size[2], size[3]});
     Size cache = padded(at);
     cache[0] = chunk_count() > 1 ? own[at].cached_frames() : 0;
     caches_.push_back(cache);
@@ -120,14 +122,16 @@ std::vector<Buffer> Schedule::make_buffers() const {
     // Attention adds its input to its output; time layers copy their first frame over.
     const std::int64_t read = own[at].kind != LayerKind::kConv ? 2 : (own[at].padded ? 0 : 1);
     use(own[at].source, fill + read);
-    use(own[at].residual, fill + 2);
+    // A residual is added when its sum is merged.
+    use(own[at].residual, fill + (handovers_[at] == Handover::kWindow ? 2 : 3));
   }
   std::vector<Buffer> buffers;
   for (std::size_t at = 0; at < own.size(); ++at) {
     const auto fill = static_cast<std::int64_t>(3 * at);
     const std::int64_t input = own[at].padded ? bytes(padded(at)) : 0;
     // The segment's own output goes to its store or to the host.
-    const std::int64_t rows = at + 1 < own.size() ? rows_.window[at] : 0;
+    const bool windowed = at + 1 < own.size() && handovers_[at] != Handover::kDirect;
+    const std::int64_t rows = windowed ? rows_.window[at] : 0;
     const std::int64_t window = bytes({frames_.out[at], rows, made(at)[2], made(at)[3]});
     buffers.push_back({.bytes = input, .begin = fill, .end = fill + 1});
     buffers.push_back({.bytes = window, .begin = fill + 2, .end = last[at]});

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/stream/frames.hpp"
+#include "core/stream/handover.hpp"
 #include "core/stream/layer.hpp"
 #include "core/stream/placement.hpp"
 #include "core/stream/rows.hpp"
@@ -35,8 +36,9 @@ struct Segment {
 /// Order of work: strips outside, chunks inside, layers innermost. What lives how long:
 /// - a window (one value in one strip and chunk), from its layer to its last reader, and a padded
 ///   input of a convolution, while that layer runs: in one workspace with fixed offsets;
-/// - a line buffer (the rows a value keeps, all frames of the clip) and the cached frames of a
-///   causal convolution (its padded rows of one strip): the whole segment;
+/// - a line buffer (the rows a value keeps, all frames of the clip; of a direct value those of the
+///   next layer's padded input) and the cached frames of a causal convolution (its padded rows of
+///   one strip): the whole segment;
 /// - call bytes, what torch allocates within one layer: a convolution's result, attention's scores.
 /// Every strip meets every chunk, so that the largest rows and the largest frames meet too.
 class Schedule {
@@ -73,6 +75,8 @@ class Schedule {
   }
   /// What the offsets belong to: its moments are three a layer (fill, convolve, write).
   [[nodiscard]] const std::vector<Buffer>& buffers() const noexcept { return buffers_; }
+  /// How what layer `first + at` makes gets to the next one.
+  [[nodiscard]] Handover handover(std::size_t at) const { return handovers_.at(at); }
   /// In how many strips each layer makes rows.
   [[nodiscard]] const std::vector<std::int64_t>& calls() const noexcept { return rows_.calls; }
 
@@ -104,6 +108,7 @@ class Schedule {
   FramePlan frame_plan_;
   RowLimits rows_;
   FrameLimits frames_;
+  std::vector<Handover> handovers_;
   std::vector<Size> lines_;
   std::vector<Size> caches_;
   std::vector<Buffer> buffers_;

@@ -31,7 +31,7 @@ float rms_factor(const T* x, std::int64_t channels) noexcept {
 template <class T>
 void write_pixel(const NormPadArgs& args, std::int64_t t, const T* x, T* out) noexcept {
   if (args.scale == nullptr && !args.silu) {
-    std::copy_n(x, args.channels, out);
+    if (x != out) std::copy_n(x, args.channels, out);
     return;
   }
   const float factor = args.rms ? rms_factor(x, args.channels) : 1.0F;

@@ -14,7 +14,8 @@ struct NormPadSource {
   const T* values;  ///< of y, or of the window
   std::int64_t step;
   const T* residual;  ///< null: none
-  T* window;          ///< null: the values are there already
+  T* window;          ///< where the sum is kept, or null
+  bool merged;        ///< false: the values are sums already
 };
 
 template <class T, bool kMerge>
@@ -24,13 +25,14 @@ __device__ NormPadSource<T> source_of(const MergeNormPadArgs& args, const NormPa
   const std::int64_t row = item.row.window - args.fresh;
   if (!kMerge || row < 0) {
     return {static_cast<const T*>(norm.x) + norm.x_strides.at(item.t, item.row.window, 0),
-            norm.x_strides.w, nullptr, nullptr};
+            norm.x_strides.w, nullptr, nullptr, false};
   }
   return {static_cast<const T*>(merge.y) + merge.y_strides.at(item.t, row, 0), merge.y_strides.w,
           merge.residual == nullptr
               ? nullptr
               : static_cast<const T*>(merge.residual) + merge.residual_strides.at(item.t, row, 0),
-          static_cast<T*>(merge.out) + merge.out_strides.at(item.t, row, 0)};
+          args.stored ? static_cast<T*>(merge.out) + merge.out_strides.at(item.t, row, 0) : nullptr,
+          true};
 }
 
 /// Scale and shift of one vector of channels. Absent they change nothing: adding -0 keeps every
@@ -103,7 +105,7 @@ __global__ void __launch_bounds__(kPixelLanes* kPixelWarps)
           }
         }
       }
-      if (kMerge && source.window != nullptr) {
+      if (kMerge && source.merged) {
 #pragma unroll
         for (int k = 0; k < kVectors; ++k) {
           const int part = place.part + k * lanes;
@@ -114,6 +116,7 @@ __global__ void __launch_bounds__(kPixelLanes* kPixelWarps)
             const std::int64_t x = begin + p * place.pixels;
             if (x >= item.end || part >= parts) continue;
             v[p][k] = merge_vector<T>(args.merge, v[p][k], added[p][k], bias);
+            if (source.window == nullptr) continue;
             reinterpret_cast<uint4*>(source.window + x * args.merge.out_strides.w)[part] = v[p][k];
           }
         }

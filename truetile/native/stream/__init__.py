@@ -7,6 +7,7 @@ columns, channels).
 from ..grid import Span
 from .costs import Speed, StreamPlan
 from .frames import FramePlan, LayerFrames
+from .handover import Handover
 from .layer import AxisRule, LayerKind, StreamLayer, value_sizes
 from .passes import make_passes, outside_reads, pass_targets, plan_bytes
 from .placement import Buffer, Placement, place
@@ -19,6 +20,7 @@ __all__ = [
     "AxisRule",
     "Buffer",
     "FramePlan",
+    "Handover",
     "LayerFrames",
     "LayerKind",
     "LayerRows",

@@ -69,6 +69,8 @@ def segment_seconds(schedule: Schedule, speed: Speed) -> float:
         total += float(layer_macs(layer, schedule.tokens(at))) * made / speed.macs
         # What is made is written, read and written again with its bias.
         moved = made * (3 if layer.residual < 0 else 4)
+        # But for what need not be read back for the next layer, nor written before that.
+        moved -= made * int(schedule.handover(at))
         if layer.padded:
             moved += 2 * strips * _elements((t, *schedule.caches[at][1:]))
         # Kept rows and cached frames are copied to their buffer and back.

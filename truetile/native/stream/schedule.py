@@ -5,7 +5,8 @@ innermost. What lives how long:
 
 - a *window* (one value in one strip and chunk): from its layer to its last reader; in the workspace
 - a *padded* input of a convolution: while that layer runs; in the workspace
-- a *line* buffer (the rows a value keeps, all frames of the clip): the whole segment
+- a *line* buffer (the rows a value keeps, all frames of the clip; of a direct value those of the
+  next layer's padded input): the whole segment
 - *cached frames* of a causal convolution (its padded rows of one strip): the whole segment
 - *call* bytes: what torch allocates within one layer (a convolution's result, attention's scores)
 - a *store* (a whole value between two segments): see plan.py
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 
 from ..grid import require, require_range
 from .frames import FramePlan, LayerFrames, frame_limits
+from .handover import Handover, handovers
 from .layer import LayerKind, Size, StreamLayer, value_sizes
 from .placement import Buffer, place, round_up
 from .rows import RowPlan, StripRows, row_limits
@@ -101,6 +103,7 @@ class Schedule:
             clip = layer.kind != LayerKind.CLIP_ATTENTION or self.chunk_count == 1
             require(clip, "chunk", segment.chunk, f"0 (clip {where}")
         self._rows, self._frames = row_limits(self._row_plan), frame_limits(self._frame_plan)
+        self._handovers = handovers(self.layers, segment.first, self._row_plan)
         self._measure()
 
     def strip(self, index: int) -> StripRows:
@@ -114,6 +117,10 @@ class Schedule:
     def reads_ahead(self, value: int) -> bool:
         """Whether no strip reads rows of `value` that strips before it have made of the output."""
         return self._row_plan.reads_ahead(value)
+
+    def handover(self, at: int) -> Handover:
+        """How what layer `first + at` makes gets to the next one."""
+        return self._handovers[at]
 
     @property
     def peak_bytes(self) -> int:
@@ -147,13 +154,18 @@ class Schedule:
 
     def _measure(self) -> None:
         own = range(len(self.layers))
-        self.lines = [(self.made(i)[0], self._rows.keep[i], *self.made(i)[2:]) for i in own]
+        self.lines = [self._line(i) for i in own]
         self.caches = [self._cache(i) for i in own]
         placed = place(self._buffers())
         self.offsets, self.workspace_bytes = placed.offsets, placed.bytes
         self.line_bytes = sum(self._blocks(shape) for shape in self.lines)
         self.cache_bytes = sum(self._blocks(shape) for shape in self.caches)
         self.call_bytes = max(map(self._call, own))
+
+    def _line(self, at: int) -> Size:
+        t, _, w, c = self.made(at)
+        direct = self._handovers[at] == Handover.DIRECT
+        return t, self._rows.keep[at], self._padded(at + 1)[2] if direct else w, c
 
     def _cache(self, at: int) -> Size:
         frames = self.layers[at].cached_frames if self.chunk_count > 1 else 0
@@ -177,7 +189,9 @@ class Schedule:
             read = 3 * at + (0 if layer.kind == LayerKind.CONV else 2)
             if not layer.padded:
                 read = max(read, 3 * at + 1)
-            for value, moment in ((layer.source, read), (layer.residual, 3 * at + 2)):
+            # A residual is added when its sum is merged.
+            added = 3 * at + (2 if self._handovers[at] == Handover.WINDOW else 3)
+            for value, moment in ((layer.source, read), (layer.residual, added)):
                 index = value - 1 - self.segment.first
                 if index >= 0:
                     last[index] = max(last[index], moment)
@@ -186,7 +200,8 @@ class Schedule:
             padded = self._bytes(self._padded(at)) if layer.padded else 0
             _, _, columns, channels = self.made(at)
             # The segment's own output goes to its store or to the host.
-            rows = self._rows.window[at] if at + 1 < len(self.layers) else 0
+            windowed = at + 1 < len(self.layers) and self._handovers[at] != Handover.DIRECT
+            rows = self._rows.window[at] if windowed else 0
             window = self._bytes((self._frames.out[at], rows, columns, channels))
             buffers.append(Buffer(padded, 3 * at, 3 * at + 1))
             buffers.append(Buffer(window, 3 * at + 2, last[at]))

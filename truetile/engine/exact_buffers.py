@@ -1,0 +1,138 @@
+"""The memory of one segment: windows and padded inputs in a workspace, line buffers, caches."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+
+from ..stream import Handover, LayerFrames, Schedule, Span, StripRows
+
+
+class Reader(Protocol):
+    def __call__(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
+        """[t, h, w, C] of a value that lies outside of the segment, on its device."""
+
+
+class Output(Protocol):
+    """Where a segment's last value goes."""
+
+    def target(self, frames: Span, rows: Span) -> torch.Tensor | None:
+        """Memory to write into, or None where `put` takes finished rows."""
+
+    def put(self, frames: Span, rows: Span, made: torch.Tensor) -> None:
+        """Takes finished rows [t, h, w, C]; they may be overwritten afterwards."""
+
+    def written(self, frames: Span, rows: Span) -> None:
+        """Follows when a `target` has been filled."""
+
+
+class SegmentBuffers:
+    """Everything that lives as long as a segment runs, and views of it in one strip and chunk.
+
+    Layers and what they make are counted from the segment's first one. Tensors are [t, h, w, C].
+    """
+
+    def __init__(self, schedule: Schedule, read: Reader, output: Output, **new) -> None:
+        self._schedule, self._read, self._output = schedule, read, output
+        self._lines = [torch.empty(shape, **new) for shape in schedule.lines]
+        self._caches = [torch.empty(shape, **new) for shape in schedule.caches]
+        count = -(-schedule.workspace_bytes // schedule.elem_bytes)
+        self._workspace = torch.empty(count, **new)
+        self._last = len(schedule.lines) - 1
+
+    def begin(self, strip: StripRows, chunk: tuple[LayerFrames, ...]) -> None:
+        """What follows is of this strip and chunk."""
+        self._strip, self._chunk = strip, chunk
+        self._windows: dict[int, torch.Tensor] = {}
+
+    def rows(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
+        """Rows of any value of the program: of a window, or from outside."""
+        at = value - 1 - self._schedule.segment.first
+        if at < 0:
+            return self._read(value, frames, rows)
+        begin = self._strip.values[at].window.begin
+        return self._windows[at][:, rows.begin - begin : rows.end - begin]
+
+    def source(self, at: int, value: int) -> torch.Tensor:
+        """The rows of a value that layer `at` reads as its source."""
+        return self.rows(value, self._chunk[at].read, self._strip.layers[at].read)
+
+    def open(self, at: int) -> torch.Tensor | None:
+        """Memory for the new rows of what a layer makes; the retained rows are put before them.
+
+        None where the segment's output takes rows only when they are finished.
+        """
+        new, frames = self._strip.layers[at].out, self._chunk[at].out
+        if at == self._last:
+            return self._output.target(frames, new)
+        window = self._strip.values[at].window
+        _, _, columns, channels = self._schedule.lines[at]
+        values = self._piece(2 * at + 1, (frames.length, window.length, columns, channels))
+        kept = new.begin - window.begin
+        values[:, :kept].copy_(self._lines[at][frames.begin : frames.end, :kept])
+        self._windows[at] = values
+        return values[:, kept:]
+
+    def close(self, at: int) -> None:
+        """Saves the rows of a filled window that the next strip needs."""
+        frames = self._chunk[at].out
+        if at == self._last:
+            self._output.written(frames, self._strip.layers[at].out)
+            return
+        keep = self._strip.values[at].keep
+        if keep.length:
+            window = self._windows[at]
+            self._keep(at, window[:, window.shape[1] - keep.length :])
+
+    def unplaced(self, at: int) -> torch.Tensor:
+        """Memory for new rows that have no place of their own."""
+        _, _, columns, channels = self._schedule.made(at)
+        frames, rows = self._chunk[at].out, self._strip.layers[at].out
+        return self._workspace.new_empty((frames.length, rows.length, columns, channels))
+
+    def put(self, at: int, made: torch.Tensor) -> None:
+        """Hands finished rows to the segment's output."""
+        self._output.put(self._chunk[at].out, self._strip.layers[at].out, made)
+
+    def padded(self, at: int, frames: int) -> torch.Tensor:
+        """The padded input of a layer with so many frames."""
+        _, _, columns, channels = self._schedule.caches[at]
+        rows = self._strip.layers[at].padded
+        return self._piece(2 * at, (frames, rows, columns, channels))
+
+    def cache(self, at: int) -> torch.Tensor:
+        """Cached frames of a layer, as they lie in its padded input."""
+        return self._caches[at][:, : self._strip.layers[at].padded]
+
+    def joined(self, at: int) -> tuple[torch.Tensor, int]:
+        """The window of what a layer makes as the next one reads it, and its first new row."""
+        begin = self._strip.layers[at + 1].read.begin
+        window = self._windows[at][:, begin - self._strip.values[at].window.begin :]
+        return window, self._strip.layers[at].out.begin - begin
+
+    def kept_direct(self, at: int) -> torch.Tensor:
+        """Rows of the next layer's padded input, kept from the strip before for a direct value."""
+        frames, rows = self._chunk[at].out, self._strip.values[at].window
+        kept = self._strip.layers[at].out.begin - rows.begin
+        return self._lines[at][frames.begin : frames.end, :kept]
+
+    def keep_direct(self, at: int, padded: torch.Tensor) -> None:
+        """Saves the rows of the next layer's padded input, without cached frames, that it needs."""
+        keep, following = self._strip.values[at].keep, self._strip.layers[at + 1]
+        begin = following.top + keep.begin - following.read.begin
+        self._keep(at, padded[:, begin : begin + keep.length])
+
+    def handover(self, at: int) -> Handover:
+        """How what a layer makes gets to the next one; from outside there are windows only."""
+        return self._schedule.handover(at) if at >= 0 else Handover.WINDOW
+
+    def _keep(self, at: int, rows: torch.Tensor) -> None:
+        frames = self._chunk[at].out
+        self._lines[at][frames.begin : frames.end, : rows.shape[1]].copy_(rows)
+
+    def _piece(self, index: int, shape: tuple[int, ...]) -> torch.Tensor:
+        """A piece of the workspace: of layer i the padded input is 2i, its window 2i + 1."""
+        begin = self._schedule.offsets[index] // self._schedule.elem_bytes
+        count = shape[0] * shape[1] * shape[2] * shape[3]
+        return self._workspace[begin : begin + count].view(shape)
