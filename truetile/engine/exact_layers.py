@@ -204,8 +204,7 @@ def attend_clip(out: torch.Tensor, x: torch.Tensor, weights: Packed, causal: boo
 
     for at in range(0, tokens, block):
         for index in (0, 1):
-            made = project(source[at : at + block], 1 + index)
-            keys_values[index, at : at + block].copy_(made)
+            keys_values[index, at : at + block].copy_(project(source[at : at + block], 1 + index))
     for frame in range(0, tokens, own):
         end = frame + own
         keys, values = keys_values[:, :end]
