@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from .. import native
 from ..stream import LayerFrames, LayerKind, LayerRows, StreamLayer, attention_rows
 from .attention import one_head_attention
+from .blocked import convolve_blocks, serves
 from .exact_weights import Packed
 
 # Bias and residual of what a convolution made.
@@ -88,17 +89,22 @@ def _pads(inner: torch.Tensor, x: torch.Tensor, layer: StreamLayer, rows: LayerR
 def convolve(x: torch.Tensor, weights: Packed, layer: StreamLayer) -> torch.Tensor:
     """The convolution of a padded [t, h, w, C] input without its bias, as [t', h', w', C'].
 
-    With upsampling the phases of a pixel lie side by side in the channels, see `write_rows`. What
-    is made lies channels-last already but for some dtypes on the CPU.
+    With upsampling the phases of a pixel lie side by side in the channels, see `write_rows`.
     """
-    if weights.weight.dim() == 5:
-        stride = (2 if layer.kind == LayerKind.TIME_DOWN else 1, layer.rows.stride)
-        stride = (*stride, layer.columns.stride)
-        y = _conv3d(x.permute(3, 0, 1, 2)[None], weights.weight, stride)
-        return y[0].permute(1, 2, 3, 0).contiguous()
-    stride = (layer.rows.stride, layer.columns.stride)
-    y = F.conv2d(x.permute(0, 3, 1, 2), weights.weight, None, stride)
-    return y.permute(0, 2, 3, 1).contiguous()
+    rows = layer.rows.stride
+
+    def convolved(x: torch.Tensor, weight: torch.Tensor, columns: int) -> torch.Tensor:
+        # What is made lies channels-last already but for some dtypes on the CPU.
+        if weight.dim() == 5:
+            frames = 2 if layer.kind == LayerKind.TIME_DOWN else 1
+            y = _conv3d(x.permute(3, 0, 1, 2)[None], weight, (frames, rows, columns))
+            return y[0].permute(1, 2, 3, 0).contiguous()
+        y = F.conv2d(x.permute(0, 3, 1, 2), weight, None, (rows, columns))
+        return y.permute(0, 2, 3, 1).contiguous()
+
+    if weights.blocked is not None and serves(x, layer):
+        return convolve_blocks(x, weights.blocked, layer, convolved)
+    return convolved(x, weights.weight, layer.columns.stride)
 
 
 def _conv3d(x: torch.Tensor, weight: torch.Tensor, stride):

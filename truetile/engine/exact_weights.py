@@ -11,6 +11,7 @@ import torch
 from .. import native
 from ..families.program import Layer, Program
 from ..stream import AxisRule, LayerKind
+from .blocked import block_weight, blocked_size
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Packed:
     the phases' weights one after the other in O. [3C, C] for attention with `proj` [C, C]. `gamma`
     and `beta` [I] of the norm are float32, and so is the bias of a convolution. A group norm has
     `eps`: `gamma` and `beta` are the module's, until `with_moments` makes them the factor and the
-    summand of each channel.
+    summand of each channel. `blocked` is the weight once more where blocks of pixels may serve.
     """
 
     weight: torch.Tensor
@@ -31,6 +32,7 @@ class Packed:
     proj: torch.Tensor | None
     proj_bias: torch.Tensor | None
     eps: float | None = None
+    blocked: torch.Tensor | None = None
 
     @property
     def rms(self) -> bool:
@@ -73,6 +75,7 @@ def packed_bytes(program: Program, dtype: torch.dtype) -> int:
         vectors = dtype if layer.shape.attends else torch.float32
         biases = sum(_size(part, "bias") for part in (layer.conv, *layer.more))
         sizes = [_count(layer) * dtype.itemsize, biases * vectors.itemsize]
+        sizes.append(blocked_size(layer.shape) * dtype.itemsize)
         sizes += [_size(layer.norm, name) * 4 for name in (_gamma(layer), "bias")]
         sizes += [_size(layer.proj, name) * dtype.itemsize for name in ("weight", "bias")]
         total += sum(-(-size // _BLOCK) * _BLOCK for size in sizes)
@@ -146,6 +149,11 @@ def _phased(weight: torch.Tensor, rule: AxisRule, axis: int) -> torch.Tensor:
     return torch.cat((even, odd))
 
 
+def _channels_last(weight: torch.Tensor) -> torch.Tensor:
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return weight.contiguous(memory_format=formats.get(weight.dim(), torch.contiguous_format))
+
+
 class _Packing:
     """Packs layer after layer; of a layer's own weights nothing stays."""
 
@@ -160,14 +168,19 @@ class _Packing:
         proj = None
         if layer.proj is not None:
             proj = self._moved(layer.proj, "weight").flatten(1).to(self._dtype)
+        weight = self._weight(layer)
+        blocked = None
+        if blocked_size(layer.shape):
+            blocked = _channels_last(block_weight(weight))
         return Packed(
-            self._weight(layer),
+            weight,
             bias[: layer.outputs] if layer.outputs and bias is not None else bias,
             self._vector(layer.norm, _gamma(layer), torch.float32),
             self._vector(layer.norm, "bias", torch.float32),
             proj,
             self._vector(layer.proj, "bias", self._dtype),
             float(layer.norm.eps) if layer.shape.groups else None,
+            blocked,
         )
 
     def _weight(self, layer: Layer) -> torch.Tensor:
@@ -175,9 +188,7 @@ class _Packing:
         if layer.shape.kind == LayerKind.CONV:
             # Columns first: the phases of the rows shall be the outer ones.
             weight = _phased(_phased(weight, layer.shape.columns, -1), layer.shape.rows, -2)
-        weight = weight.to(dtype=self._dtype)
-        formats = {4: torch.channels_last, 5: torch.channels_last_3d}
-        return weight.contiguous(memory_format=formats.get(weight.dim(), torch.contiguous_format))
+        return _channels_last(weight.to(dtype=self._dtype))
 
     def _used(self, layer: Layer) -> torch.Tensor:
         """The part of a convolution's weight that matters, without a temporal axis of one tap."""
