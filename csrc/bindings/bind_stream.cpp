@@ -155,6 +155,7 @@ void bind_schedule(py::module_& module) {
       .def_property_readonly("call_bytes", &Schedule::call_bytes)
       .def_property_readonly("peak_bytes", &Schedule::peak_bytes);
   module.def("attention_rows", &attention_rows, arg("tokens"));
+  module.def("attention_piece", &attention_piece, arg("tokens"));
 }
 
 }  // namespace

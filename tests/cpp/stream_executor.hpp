@@ -153,7 +153,8 @@ class Executor {
     if (layer.attends()) {
       const std::int64_t tokens = s_.tokens(at);
       const std::int64_t queries = attention_rows(tokens);
-      const std::int64_t values = (3 * tokens + 3 * queries) * size[3];
+      const std::int64_t values =
+          (3 * tokens + 3 * attention_piece(tokens) + 2 * queries) * size[3];
       call_.push_back((values + queries * tokens) * 8 + queries * tokens * 4);
     } else {
       std::int64_t made = chunk_[at].convolved(layer.kind).length();

@@ -13,6 +13,12 @@ def case(tokens, channels, dtype=torch.float32, device="cpu", spread=1.0, seed=0
     return qkv.to(device=device, dtype=dtype).chunk(3, dim=-1)
 
 
+def called(by, q, k, v):
+    out = torch.full_like(q, torch.nan)
+    by(q, k, v, out)
+    return out
+
+
 def reference(q, k, v):
     """In float64: the result, and the weighted mean of |v|."""
     q, k, v = (x.double() for x in (q, k, v))
@@ -41,14 +47,14 @@ def allowed(q, k, v):
 def test_equals_the_formula(by, tokens, queries):
     q, k, v = case(tokens, 64)
     q = q[:queries]
-    assert ((by(q, k, v) - reference(q, k, v)[0]).abs() <= allowed(q, k, v)).all()
+    assert ((called(by, q, k, v) - reference(q, k, v)[0]).abs() <= allowed(q, k, v)).all()
 
 
 @pytest.mark.parametrize("by", [by_matmul, by_sdpa])
 def test_scores_of_thousands_do_not_overflow(by):
     q, k, v = case(80, 32, spread=40.0)
     assert (q @ k.t() * 32**-0.5).max() > 2000
-    assert ((by(q, k, v) - reference(q, k, v)[0]).abs() <= allowed(q, k, v)).all()
+    assert ((called(by, q, k, v) - reference(q, k, v)[0]).abs() <= allowed(q, k, v)).all()
 
 
 def test_products_are_not_for_the_cpu():
@@ -71,7 +77,7 @@ def test_products_round_weights_and_result_only_on_cuda(dtype, tokens, queries, 
     q, k, v = case(tokens, 512, dtype, "cuda", spread)
     q = q[:queries]
     wanted, _ = reference(q, k, v)
-    assert ((one_head_attention(q, k, v) - wanted).abs() <= allowed(q, k, v)).all()
+    assert ((called(one_head_attention, q, k, v) - wanted).abs() <= allowed(q, k, v)).all()
 
 
 @pytest.mark.cuda
@@ -79,12 +85,12 @@ def test_products_round_weights_and_result_only_on_cuda(dtype, tokens, queries, 
 def test_memory_is_what_the_plan_counts_on_cuda(dtype):
     tokens, queries = 4096, 512
     q, k, v = case(tokens, 512, dtype, "cuda")
-    one_head_attention(q[:queries], k, v)  # cuBLAS takes its workspace once
+    out = torch.empty(queries, 512, dtype=dtype, device="cuda")
+    one_head_attention(q[:queries], k, v, out)  # cuBLAS takes its workspace once
     torch.cuda.synchronize()
     before = torch.cuda.memory_allocated()
     torch.cuda.reset_peak_memory_stats()
-    one_head_attention(q[:queries], k, v)
+    one_head_attention(q[:queries], k, v, out)
     scores = queries * tokens
     buffers = 4 * scores + (0 if dtype == torch.float32 else dtype.itemsize * scores)
-    result = dtype.itemsize * queries * 512
-    assert torch.cuda.max_memory_allocated() - before <= buffers + result
+    assert torch.cuda.max_memory_allocated() - before == buffers

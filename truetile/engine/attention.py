@@ -14,15 +14,17 @@ import torch
 import torch.nn.functional as F
 
 
-def one_head_attention(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
-    """softmax(q k^T / sqrt(C)) v as [queries, C], of [queries, C], [tokens, C] and [tokens, C].
+def one_head_attention(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor
+) -> None:
+    """Writes softmax(q k^T / sqrt(C)) v into `out`, contiguous as all four.
 
-    All are of one dtype. On CUDA this allocates, beside its result, queries * tokens elements of
-    float32 and, where the inputs are of another dtype, as many of theirs; cuBLAS' workspace is
-    torch's, one for the process.
+    q and out are [queries, C], k and v [tokens, C], all of one dtype. On CUDA this allocates
+    queries * tokens elements of float32 and, where the inputs are of another dtype, as many of
+    theirs; cuBLAS' workspace is torch's, one for the process.
     """
     by = by_matmul if matmul_serves(q.device.type, q.dtype) else by_sdpa
-    return by(q, k, v)
+    by(q, k, v, out)
 
 
 @functools.cache
@@ -39,7 +41,7 @@ def matmul_serves(device: str, dtype: torch.dtype) -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key("aten::addmm.dtype_out", "CUDA")
 
 
-def by_matmul(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+def by_matmul(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor) -> None:
     """By two products, with the softmax in place between them."""
     scores = torch.empty(len(q), len(k), dtype=torch.float32, device=q.device)
     # The factor is applied to the accumulator: no product is rounded before the softmax.
@@ -48,9 +50,9 @@ def by_matmul(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor
         factor["out_dtype"] = scores.dtype
     torch.addmm(scores, q, k.t(), **factor, out=scores)
     torch.softmax(scores, -1, out=scores)
-    return scores.to(v.dtype) @ v
+    torch.mm(scores.to(v.dtype), v, out=out)
 
 
-def by_sdpa(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+def by_sdpa(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor) -> None:
     """By torch's own, which may keep the scores in memory."""
-    return F.scaled_dot_product_attention(q[None], k[None], v[None])[0]
+    out.copy_(F.scaled_dot_product_attention(q[None], k[None], v[None])[0])

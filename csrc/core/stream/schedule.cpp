@@ -9,6 +9,8 @@ namespace truetile {
 namespace {
 
 constexpr std::int64_t kScores = std::int64_t{1} << 24;  // elements of a block of attention scores
+constexpr std::int64_t kScoredRows = 128;  // at least: products of fewer rows leave a GPU idle
+constexpr std::int64_t kPiece = 4096;      // tokens: with fewer, launches take longer than the work
 constexpr std::int64_t kFp32Bytes = 4;
 // Convolutions take a scratch of their own: none to 24 MiB for results of more, as measured.
 constexpr std::int64_t kConvolutionScratch = std::int64_t{24} << 20;
@@ -27,7 +29,12 @@ std::int64_t input_frames(const Layers& layers, const std::vector<Size>& sizes,
 }  // namespace
 
 std::int64_t attention_rows(std::int64_t tokens) noexcept {
-  return std::max<std::int64_t>(1, std::min(tokens, kScores / tokens));
+  return std::min(tokens, std::max(kScoredRows, kScores / tokens));
+}
+
+std::int64_t attention_piece(std::int64_t tokens) noexcept {
+  const std::int64_t rows = attention_rows(tokens);
+  return std::min(tokens, std::max<std::int64_t>(1, kPiece / rows) * rows);
 }
 
 double layer_macs(const StreamLayer& layer, std::int64_t tokens) noexcept {
@@ -145,8 +152,9 @@ std::int64_t Schedule::call(std::size_t at) const {
   if (layer.attends()) {
     const std::int64_t count = tokens(at);
     const std::int64_t rows = attention_rows(count);
-    // Keys, scaled keys and values; of a block of queries their norm, themselves and scaled.
-    const std::int64_t values = (3 * count + 3 * rows) * size[3];
+    // Keys, scaled keys and values; of a piece of queries their norm, themselves and the result of
+    // the last product; of those scored at once themselves scaled and their result.
+    const std::int64_t values = (3 * count + 3 * attention_piece(count) + 2 * rows) * size[3];
     const std::int64_t scores = rows * count;
     return round_up((values + scores) * elem_bytes_ + scores * kFp32Bytes, kTorchBlock);
   }

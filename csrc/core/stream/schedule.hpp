@@ -28,6 +28,9 @@ struct Segment {
 /// How many of `tokens` queries of attention are scored at once.
 [[nodiscard]] std::int64_t attention_rows(std::int64_t tokens) noexcept;
 
+/// How many of `tokens` are projected at once; a multiple of `attention_rows`, or all.
+[[nodiscard]] std::int64_t attention_piece(std::int64_t tokens) noexcept;
+
 /// Multiply-adds for one element of a layer's output; `tokens` of a frame for attention.
 [[nodiscard]] double layer_macs(const StreamLayer& layer, std::int64_t tokens) noexcept;
 

@@ -30,6 +30,8 @@ from .rows import RowPlan, StripRows, row_limits
 BLOCK = 512  # torch's CUDA allocator hands out multiples of so many bytes
 _FP32_BYTES = 4
 _SCORES = 1 << 24  # elements of one block of attention scores
+_SCORED_ROWS = 128  # at least: products of fewer rows leave a GPU idle
+_PIECE = 4096  # tokens: with fewer, launches take longer than the work
 # Convolutions take a scratch of their own: none to 24 MiB for results of more, as measured.
 _CONVOLUTION_SCRATCH = 24 << 20
 
@@ -52,7 +54,13 @@ class Segment:
 
 def attention_rows(tokens: int) -> int:
     """How many of `tokens` queries are scored at once."""
-    return max(1, min(tokens, _SCORES // tokens))
+    return min(tokens, max(_SCORED_ROWS, _SCORES // tokens))
+
+
+def attention_piece(tokens: int) -> int:
+    """How many of `tokens` are projected at once; a multiple of `attention_rows`, or all."""
+    rows = attention_rows(tokens)
+    return min(tokens, max(1, _PIECE // rows) * rows)
 
 
 def layer_macs(layer: StreamLayer, tokens: int) -> int:
@@ -214,8 +222,11 @@ class Schedule:
         if layer.attends:
             tokens = self.tokens(at)
             rows = attention_rows(tokens)
-            # Keys, scaled keys and values; of a block of queries their norm, themselves and scaled.
-            total = (3 * tokens * c + 3 * rows * c + rows * tokens) * self.elem_bytes
+            # Keys, scaled keys and values; of a piece of queries their norm, themselves and the
+            # result of the last product; of those scored at once themselves scaled and their
+            # result.
+            values = (3 * tokens + 3 * attention_piece(tokens) + 2 * rows) * c
+            total = (values + rows * tokens) * self.elem_bytes
             total += rows * tokens * _FP32_BYTES
             return round_up(total, BLOCK)
         frames = self._frames.convolved[at]
