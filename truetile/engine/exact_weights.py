@@ -171,7 +171,7 @@ class _Packing:
         weight = self._weight(layer)
         blocked = None
         if blocked_size(layer.shape):
-            blocked = _channels_last(block_weight(weight))
+            blocked = _channels_last(block_weight(weight, layer.shape))
         return Packed(
             weight,
             bias[: layer.outputs] if layer.outputs and bias is not None else bias,

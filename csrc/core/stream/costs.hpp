@@ -14,7 +14,7 @@ namespace truetile {
 struct Speed {
   double macs = 3e14;
   double bytes = 3e12;
-  double call = 4e-5;
+  double call = 2e-5;
 };
 
 /// Segments in order with whole values (stores) between them. Low resolutions run whole, because

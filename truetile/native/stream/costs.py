@@ -19,7 +19,7 @@ class Speed:
 
     macs: float = 3e14
     bytes: float = 3e12
-    call: float = 4e-5
+    call: float = 2e-5
 
 
 @dataclass(frozen=True)
