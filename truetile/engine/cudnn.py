@@ -15,7 +15,8 @@ from contextlib import contextmanager
 import torch
 
 from ..families.program import Layer
-from ..stream import LayerFrames, Schedule, StripRows
+from ..stream import LayerFrames, Schedule
+from .exact_buffers import Strip
 from .exact_layers import convolve
 from .exact_weights import Packed
 
@@ -28,7 +29,7 @@ def tune(
     layers: tuple[Layer, ...],
     weights: tuple[Packed, ...],
     schedule: Schedule,
-    strips: Iterable[StripRows],
+    strips: Iterable[Strip],
     chunks: Iterable[tuple[LayerFrames, ...]],
     dtype: torch.dtype,
     device: torch.device,

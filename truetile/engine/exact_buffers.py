@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 
-from ..stream import Handover, LayerFrames, Schedule, Span, StripRows
+from ..stream import Handover, LayerFrames, LayerRows, Schedule, Span, ValueRows
+
+
+class Strip(NamedTuple):
+    """The rows of one strip; the native core would make its lists anew at each look."""
+
+    layers: tuple[LayerRows, ...]
+    values: tuple[ValueRows, ...]
 
 
 class Reader(Protocol):
@@ -34,21 +41,24 @@ class SegmentBuffers:
     """
 
     def __init__(self, schedule: Schedule, read: Reader, output: Output, **new) -> None:
-        self._schedule, self._read, self._output = schedule, read, output
+        self._read, self._output = read, output
         self._lines = [torch.empty(shape, **new) for shape in schedule.lines]
         self._caches = [torch.empty(shape, **new) for shape in schedule.caches]
         count = -(-schedule.workspace_bytes // schedule.elem_bytes)
         self._workspace = torch.empty(count, **new)
-        self._last = len(schedule.lines) - 1
+        self._first, self._last = schedule.segment.first, len(self._lines) - 1
+        self._sizes = [schedule.made(at) for at in range(len(self._lines))]
+        self._offsets = [offset // schedule.elem_bytes for offset in schedule.offsets]
+        self._handovers = [schedule.handover(at) for at in range(len(self._lines))]
 
-    def begin(self, strip: StripRows, chunk: tuple[LayerFrames, ...]) -> None:
+    def begin(self, strip: Strip, chunk: tuple[LayerFrames, ...]) -> None:
         """What follows is of this strip and chunk."""
         self._strip, self._chunk = strip, chunk
         self._windows: dict[int, torch.Tensor] = {}
 
     def rows(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
         """Rows of any value of the program: of a window, or from outside."""
-        at = value - 1 - self._schedule.segment.first
+        at = value - 1 - self._first
         if at < 0:
             return self._read(value, frames, rows)
         begin = self._strip.values[at].window.begin
@@ -67,7 +77,7 @@ class SegmentBuffers:
         if at == self._last:
             return self._output.target(frames, new)
         window = self._strip.values[at].window
-        _, _, columns, channels = self._schedule.lines[at]
+        _, _, columns, channels = self._sizes[at]
         values = self._piece(2 * at + 1, (frames.length, window.length, columns, channels))
         kept = new.begin - window.begin
         values[:, :kept].copy_(self._lines[at][frames.begin : frames.end, :kept])
@@ -87,7 +97,7 @@ class SegmentBuffers:
 
     def unplaced(self, at: int) -> torch.Tensor:
         """Memory for new rows that have no place of their own."""
-        _, _, columns, channels = self._schedule.made(at)
+        _, _, columns, channels = self._sizes[at]
         frames, rows = self._chunk[at].out, self._strip.layers[at].out
         return self._workspace.new_empty((frames.length, rows.length, columns, channels))
 
@@ -97,7 +107,7 @@ class SegmentBuffers:
 
     def padded(self, at: int, frames: int) -> torch.Tensor:
         """The padded input of a layer with so many frames."""
-        _, _, columns, channels = self._schedule.caches[at]
+        _, _, columns, channels = self._caches[at].shape
         rows = self._strip.layers[at].padded
         return self._piece(2 * at, (frames, rows, columns, channels))
 
@@ -125,7 +135,7 @@ class SegmentBuffers:
 
     def handover(self, at: int) -> Handover:
         """How what a layer makes gets to the next one; from outside there are windows only."""
-        return self._schedule.handover(at) if at >= 0 else Handover.WINDOW
+        return self._handovers[at] if at >= 0 else Handover.WINDOW
 
     def _keep(self, at: int, rows: torch.Tensor) -> None:
         frames = self._chunk[at].out
@@ -133,6 +143,6 @@ class SegmentBuffers:
 
     def _piece(self, index: int, shape: tuple[int, ...]) -> torch.Tensor:
         """A piece of the workspace: of layer i the padded input is 2i, its window 2i + 1."""
-        begin = self._schedule.offsets[index] // self._schedule.elem_bytes
+        begin = self._offsets[index]
         count = shape[0] * shape[1] * shape[2] * shape[3]
         return self._workspace[begin : begin + count].view(shape)

@@ -10,7 +10,7 @@ from .. import native
 from ..families.program import Layer, Program
 from ..stream import Handover, LayerKind, Schedule, Shuffle, Span, frames_read
 from .cudnn import tune
-from .exact_buffers import Output, Reader, SegmentBuffers
+from .exact_buffers import Output, Reader, SegmentBuffers, Strip
 from .exact_layers import (
     attend,
     attend_clip,
@@ -59,7 +59,8 @@ class SegmentRun:
         """
         schedule, new = self._schedule, self._new
         chunks = [schedule.chunk(index) for index in range(schedule.chunk_count)]
-        strips = [schedule.strip(index) for index in range(schedule.strip_count)]
+        rows = (schedule.strip(index) for index in range(schedule.strip_count))
+        strips = [Strip(tuple(strip.layers), tuple(strip.values)) for strip in rows]
         tune(self._layers, self._weights, schedule, strips, chunks, **new)
         self._buffers = SegmentBuffers(schedule, self._read, self._output, **new)
         for self._strip in strips:
