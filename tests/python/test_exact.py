@@ -16,6 +16,7 @@ from exact_cases import (
 )
 
 from truetile.demo.port import use_onednn
+from truetile.engine import cudnn, exact_segment
 from truetile.families.program import Declined
 from truetile.families.recognise import program_of
 
@@ -48,6 +49,33 @@ def test_decode_equals_the_module(vae, size) -> None:
 @pytest.mark.parametrize("size", [(1, 56, 40), (5, 40, 24), (9, 32, 48), (17, 24, 24)])
 def test_encode_equals_the_module(vae, size) -> None:
     check_every_plan(vae, "encode", pixels(*size))
+
+
+@pytest.fixture
+def uninitialised_is_nan():
+    torch.use_deterministic_algorithms(True)  # fills new memory with NaN
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+# On CUDA some strips are convolved with more rows than they have.
+@pytest.mark.parametrize("operation", ["decode", "encode"])
+def test_rows_beyond_a_strip_reach_nothing(
+    vae, operation, monkeypatch, uninitialised_is_nan
+) -> None:
+    rounded = []
+
+    def noting(*args):
+        rounded.append(cudnn.rounded_heights(*args))
+        return rounded[-1]
+
+    monkeypatch.setattr(cudnn, "chooses", lambda device: True)
+    monkeypatch.setattr(exact_segment, "rounded_heights", noting)
+    if operation == "decode":
+        check_every_plan(vae, "decode", latents(3, 9, 6), clamped=True)
+    else:
+        check_every_plan(vae, "encode", pixels(9, 72, 48))
+    assert any(height < most for one in rounded for height, most in one.items())
 
 
 @pytest.mark.parametrize(

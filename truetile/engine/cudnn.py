@@ -1,15 +1,16 @@
 """Has cuDNN choose its algorithms for the convolutions of a segment before the segment runs.
 
-Timing costs about 30 ms a shape for ten algorithms and half a second for all of them; measured on
-an H200, ten are worth 0 to 30 % against cuDNN's own guess. The guess and the ten are poor where the
-channels are no multiple of 64: all of them are worth 95 % at 96 channels. What was chosen once is
-kept by torch for the process.
+The fewer shapes the better: in the first strip and the last one each layer has a height of its own,
+which is rounded up to one that comes more often. Timing costs about 30 ms a shape for ten
+algorithms and half a second for all of them; measured on an H200, ten are worth 0 to 30 % against
+cuDNN's own guess. The guess and the ten are poor where the channels are no multiple of 64: all of
+them are worth 95 % at 96 channels. What was chosen once is kept by torch for the process.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -21,15 +22,40 @@ from .exact_layers import convolve
 from .exact_weights import Packed
 
 # Calls of one shape in a run from which timing pays, and from which timing everything does.
-_SOME, _MANY = 20, 100
+_SOME, _MANY = 20, 60
 _TIMED = 10
+# A strip of fewer rows is convolved as it is.
+_WORTH_ROUNDING = 0.6
+
+
+def rounded_heights(strips: Sequence[Strip], at: int, device: torch.device) -> dict[int, int]:
+    """For each height of a layer's padded input the one that is convolved; more only on CUDA.
+
+    Rows beyond the true height hold anything, and so do the rows that are made of them.
+    """
+    heights = Counter(strip.layers[at].padded for strip in strips if strip.layers[at].padded)
+    if not heights or not chooses(device):
+        return {height: height for height in heights}
+    usual, most = heights.most_common(1)[0][0], max(heights)
+
+    def rounded(height: int) -> int:
+        if height > usual:
+            return most
+        return usual if height >= _WORTH_ROUNDING * usual else height
+
+    return {height: rounded(height) for height in heights}
+
+
+def chooses(device: torch.device) -> bool:
+    """Whether convolutions are cuDNN's."""
+    return device.type == "cuda"
 
 
 def tune(
     layers: tuple[Layer, ...],
     weights: tuple[Packed, ...],
     schedule: Schedule,
-    strips: Iterable[Strip],
+    strips: Sequence[Strip],
     chunks: Iterable[tuple[LayerFrames, ...]],
     dtype: torch.dtype,
     device: torch.device,
@@ -38,14 +64,15 @@ def tune(
 
     What cuDNN tries needs memory that no plan counts. Does nothing on other devices than CUDA.
     """
-    if device.type != "cuda":
+    if not chooses(device):
         return
     calls: Counter = Counter()
     users: dict = {}
     for at, layer in enumerate(layers):
         if not layer.shape.padded:
             continue
-        rows = Counter(strip.layers[at].padded for strip in strips)
+        convolved = rounded_heights(strips, at, device)
+        rows = Counter(convolved.get(strip.layers[at].padded, 0) for strip in strips)
         frames = Counter(chunk[at].convolved(layer.shape.kind).length for chunk in chunks)
         _, _, columns, channels = schedule.caches[at]
         for height, in_strips in rows.items():

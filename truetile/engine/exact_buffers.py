@@ -105,10 +105,9 @@ class SegmentBuffers:
         """Hands finished rows to the segment's output."""
         self._output.put(self._chunk[at].out, self._strip.layers[at].out, made)
 
-    def padded(self, at: int, frames: int) -> torch.Tensor:
-        """The padded input of a layer with so many frames."""
+    def padded(self, at: int, frames: int, rows: int) -> torch.Tensor:
+        """The padded input of a layer with so many frames, and rows as any strip has them."""
         _, _, columns, channels = self._caches[at].shape
-        rows = self._strip.layers[at].padded
         return self._piece(2 * at, (frames, rows, columns, channels))
 
     def cache(self, at: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from .. import native
 from ..families.program import Layer, Program
 from ..stream import Handover, LayerKind, Schedule, Shuffle, Span, frames_read
-from .cudnn import tune
+from .cudnn import rounded_heights, tune
 from .exact_buffers import Output, Reader, SegmentBuffers, Strip
 from .exact_layers import (
     attend,
@@ -62,6 +62,8 @@ class SegmentRun:
         rows = (schedule.strip(index) for index in range(schedule.strip_count))
         strips = [Strip(tuple(strip.layers), tuple(strip.values)) for strip in rows]
         tune(self._layers, self._weights, schedule, strips, chunks, **new)
+        own = range(len(self._layers))
+        self._heights = [rounded_heights(strips, at, new["device"]) for at in own]
         self._buffers = SegmentBuffers(schedule, self._read, self._output, **new)
         for self._strip in strips:
             for self._chunk in chunks:
@@ -99,7 +101,7 @@ class SegmentRun:
         if rows.out.length:
             padded = layer.shape.padded
             x = self._padded(at) if padded else buffers.source(at, layer.shape.source)
-            made = convolve(x, self._weights[at], layer.shape)
+            made = self._convolved(at, x)
         how = buffers.handover(at)
         if how == Handover.DIRECT:
             self._waiting = made
@@ -121,6 +123,15 @@ class SegmentRun:
                 buffers.put(at, finished)
         buffers.close(at)
 
+    def _convolved(self, at: int, x: torch.Tensor) -> torch.Tensor:
+        """The convolution of a layer's input, without the rows that are made of rows beyond it."""
+        layer, weights = self._layers[at].shape, self._weights[at]
+        made = convolve(x, weights, layer)
+        if not layer.padded:
+            return made
+        beyond = self._strip.layers[at].padded - weights.weight.shape[-2]
+        return made[:, : beyond // layer.rows.stride + 1]
+
     def _time(self, at: int) -> None:
         layer, rows, buffers = self._layers[at], self._strip.layers[at], self._buffers
         made = x = None
@@ -128,7 +139,7 @@ class SegmentRun:
             x = buffers.source(at, layer.shape.source)
             padded = self._padded(at)
             if padded is not None:
-                made = convolve(padded, self._weights[at], layer.shape)
+                made = self._convolved(at, padded)
         out = buffers.open(at)
         if rows.out.length:
             write_time(out, x, made, layer.shape, self._chunk[at], self._weights[at].bias)
@@ -180,7 +191,8 @@ class SegmentRun:
     def _padded(self, at: int) -> torch.Tensor | None:
         """The padded input of a layer, its cached frames in front; None without own frames.
 
-        Afterwards the cache holds the frames that the next chunk needs.
+        Afterwards the cache holds the frames that the next chunk needs. There may be more rows
+        below, which hold anything.
         """
         layer, frames, buffers = self._layers[at], self._chunk[at], self._buffers
         x, cache = None, buffers.cache(at)
@@ -193,7 +205,9 @@ class SegmentRun:
             if halving and not self._last_chunk:
                 cache.copy_(x[-count:])
             return None
-        padded = buffers.padded(at, count + own.length)
+        rows = self._strip.layers[at]
+        whole = buffers.padded(at, count + own.length, self._heights[at][rows.padded])
+        padded = whole[:, : rows.padded]
         if halving and frames.read.begin == 0:
             padded[:count].copy_(x[:count])
         elif not halving and own.begin <= first:
@@ -202,11 +216,10 @@ class SegmentRun:
             native.merge(cache, None, None, padded[:count])
         self._fill(at, x, padded[count:])
         if layer.replicate:
-            rows = self._strip.layers[at]
             replicate_edges(padded, count, own.begin <= first, layer.shape, rows)
         if count and not self._last_chunk:
             native.merge(padded[own.length :], None, None, cache)
-        return padded
+        return whole
 
     def _fill(self, at: int, x: torch.Tensor | None, inner: torch.Tensor) -> None:
         """Writes a layer's source, the last frames of `x` or what waits, into its padded input."""
