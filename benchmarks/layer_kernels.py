@@ -1,4 +1,4 @@
-"""The cases of the layer ops for bench_kernels.py, at the sizes of Wan's decoder."""
+"""The layer ops' cases for bench_kernels.py: sizes of Wan's decoder, and blocks of attention."""
 
 from __future__ import annotations
 
@@ -54,6 +54,11 @@ def cases() -> Iterator[Case]:
     for c, rows, columns in ((96, 482, 834), (192, 242, 418), (384, 122, 210), (100, 482, 834)):
         yield _cached_frames(c, rows, columns, BF16)
     yield _cached_frames(96, 482, 834, FP32)
+    for rows, columns in ((4096, 4096), (1024, 16384), (512, 32401), (128, 131072), (128, 2**20)):
+        yield _softmax_rows(rows, columns, BF16)
+    yield _softmax_rows(128, 131072, FP16)
+    yield _softmax_rows(1024, 16384, FP32)
+    yield _softmax_rows(128, 2**20, FP32)
 
 
 def _named(op: str, what: str, c: int, frame: tuple[int, ...], dtype: torch.dtype) -> str:
@@ -127,6 +132,14 @@ def _cached_frames(c: int, rows: int, columns: int, dtype: torch.dtype) -> Case:
     args = (padded[4:], None, None, cache[:, :rows])
     name = _named("merge", "copy of cached frames", c, (2, rows, columns), dtype)
     return name, "merge", args, 2 * padded[4:].numel() * padded.element_size()
+
+
+def _softmax_rows(rows: int, columns: int, dtype: torch.dtype) -> Case:
+    """A block of attention's scores, in place in float32. Scores count once, but are read twice."""
+    scores = _rand(rows, columns)
+    out = scores if dtype == FP32 else torch.zeros_like(scores, dtype=dtype)
+    name = f"softmax_rows {str(dtype).removeprefix('torch.')} {rows}x{columns}"
+    return name, "softmax_rows", (scores, out), scores.numel() * (4 + out.element_size())
 
 
 def call_of(op: Callable[..., None], args: tuple[Any, ...]) -> Callable[[], None]:

@@ -4,7 +4,7 @@ Importing this imports neither torch nor a library; the first call does.
 """
 
 from .group_norm import group_affine, group_moments, group_moments_scratch
-from .layer_ops import merge, merge_norm_pad, norm_pad
+from .layer_ops import merge, merge_norm_pad, norm_pad, softmax_rows
 from .ops import blend_tile, count_nonfinite, status, why_twin
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "merge",
     "merge_norm_pad",
     "norm_pad",
+    "softmax_rows",
     "status",
     "why_twin",
 ]

@@ -1,4 +1,4 @@
-"""Argument checks of the layer twins; `csrc/ops/{norm_pad,merge}_args.hpp` say the same in C++."""
+"""Argument checks of the layer twins; their `csrc/ops/*_args.hpp` say the same in C++."""
 
 from __future__ import annotations
 
@@ -107,6 +107,20 @@ def merge_norm_pad(
         _fail(op, "fresh", fresh, "must be >= 0")
     merge(y, bias, residual, window, op=op, out_name="window", fresh=fresh)
     norm_pad(window, out, scale, shift, rms, *pads, op=op, x_name="window")
+
+
+def softmax_rows(scores: torch.Tensor, out: torch.Tensor) -> None:
+    """Raise InvalidArgument when `out` cannot take the rows of `scores`."""
+    op = "softmax_rows"
+    _rank(op, "scores", scores, 2)
+    _dtype(op, "scores", scores, (torch.float32,))
+    _adjacent(op, "scores", scores)
+    _rank(op, "out", out, 2)
+    _dtype(op, "out", out, _DTYPES)
+    _device(op, "out", out, scores, "scores")
+    for dim in range(2):
+        _size(op, "out", out, dim, scores.shape[dim], "as scores")
+    _adjacent(op, "out", out)
 
 
 def _device(op: str, name: str, tensor: torch.Tensor, like: torch.Tensor, what: str) -> None:

@@ -1,4 +1,4 @@
-"""The ops of single layers on channels-last frames, native or plain torch as in `ops`."""
+"""The ops of single layers, native or plain torch as in `ops`; frames are channels-last."""
 
 from __future__ import annotations
 
@@ -121,3 +121,20 @@ def merge_norm_pad(
     """
     args = (y, bias, residual, window, fresh, out, scale, shift, bool(rms), bool(silu))
     _run("merge_norm_pad", _decline(y, window), (*args, top, bottom, left, right))
+
+
+def softmax_rows(scores: torch.Tensor, out: torch.Tensor) -> None:
+    """Write the softmax of each row of `scores` into `out`.
+
+    It is computed in float32 and rounded once. As in torch, a row with a NaN or an infinity, or of
+    -inf alone, becomes NaN. Nothing is allocated by the native op, nothing waits for the device.
+
+    Args:
+        scores: [n, m], float32, adjacent columns, any stride of rows.
+        out: [n, m], float32, float16 or bfloat16, on the same device, adjacent columns. It may be
+            the very memory of `scores` where it is float32, but must not overlap them otherwise.
+
+    Raises:
+        InvalidArgument: an argument does not fit; the message says which, its value and the rule.
+    """
+    _run("softmax_rows", _decline(scores, out), (scores, out))

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from . import layer_checks as checks
 
 _EPSILON = 1e-12  # of torch.nn.functional.normalize
+_SCORES = 1 << 20  # of a small temporary
 
 
 @torch.no_grad()
@@ -81,3 +82,12 @@ def merge_norm_pad(
     merge(y, bias, residual, window[:, fresh:])
     window = window.clone()  # it may be the interior of out
     norm_pad(window, out, scale, shift, rms, silu, *pads)
+
+
+@torch.no_grad()
+def softmax_rows(scores: torch.Tensor, out: torch.Tensor) -> None:
+    """Softmax over the last dimension."""
+    checks.softmax_rows(scores, out)
+    rows = max(1, _SCORES // max(1, scores.shape[1]))
+    for few, target in zip(scores.split(rows), out.split(rows), strict=True):
+        target.copy_(few.softmax(-1))

@@ -221,6 +221,6 @@ def _register_fakes() -> None:
     import torch
 
     ops = ("blend_tile", "count_nonfinite", "group_affine", "group_moments")
-    ops += ("merge", "merge_norm_pad", "norm_pad")
+    ops += ("merge", "merge_norm_pad", "norm_pad", "softmax_rows")
     for op in ops:
         torch.library.register_fake(f"truetile::{op}", lambda *args: None)

@@ -11,7 +11,7 @@ import torch
 
 from . import checks
 from .group_norm_twins import group_affine, group_moments
-from .layer_twins import merge, merge_norm_pad, norm_pad
+from .layer_twins import merge, merge_norm_pad, norm_pad, softmax_rows
 
 __all__ = [
     "blend_tile",
@@ -21,6 +21,7 @@ __all__ = [
     "merge",
     "merge_norm_pad",
     "norm_pad",
+    "softmax_rows",
 ]
 
 # The axes of a block, out and the line buffers after the channel axis.
