@@ -13,6 +13,8 @@ import functools
 import torch
 import torch.nn.functional as F
 
+from .. import native
+
 
 def one_head_attention(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor
@@ -42,15 +44,16 @@ def matmul_serves(device: str, dtype: torch.dtype) -> bool:
 
 
 def by_matmul(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor) -> None:
-    """By two products, with the softmax in place between them."""
+    """By two products with a softmax between them, in place where its weights are float32."""
     scores = torch.empty(len(q), len(k), dtype=torch.float32, device=q.device)
     # The factor is applied to the accumulator: no product is rounded before the softmax.
     factor = {"beta": 0, "alpha": q.shape[1] ** -0.5}
     if q.dtype != scores.dtype:
         factor["out_dtype"] = scores.dtype
     torch.addmm(scores, q, k.t(), **factor, out=scores)
-    torch.softmax(scores, -1, out=scores)
-    torch.mm(scores.to(v.dtype), v, out=out)
+    weights = scores if v.dtype == scores.dtype else torch.empty_like(scores, dtype=v.dtype)
+    native.softmax_rows(scores, weights)
+    torch.mm(weights, v, out=out)
 
 
 def by_sdpa(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor) -> None:
