@@ -16,7 +16,7 @@ import torch
 
 from ..families.program import Layer
 from ..stream import LayerFrames, Schedule, StripRows
-from .exact_layers import convolve
+from .exact_layers import convolve, convolved_frames
 from .exact_weights import Packed
 
 # Calls of one shape in a run from which timing pays, and from which timing everything does.
@@ -45,12 +45,12 @@ def tune(
         if not layer.shape.padded:
             continue
         rows = Counter(strip.layers[at].padded for strip in strips)
-        frames = Counter(chunk[at].convolved(layer.shape.kind).length for chunk in chunks)
+        frames = Counter(convolved_frames(layer.shape, chunk[at]) for chunk in chunks)
         _, _, columns, channels = schedule.caches[at]
         for height, in_strips in rows.items():
             for length, in_chunks in frames.items():
                 if height and length:
-                    size = (length + layer.shape.cached_frames, height, columns, channels)
+                    size = (length, height, columns, channels)
                     key = size, weights[at].weight.shape, layer.shape.rows.stride
                     calls[key] += in_strips * in_chunks
                     users[key] = at

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Container
 from typing import Protocol
 
 import torch
@@ -19,15 +20,18 @@ from ..stream import (
     frames_read,
 )
 from .cudnn import tune
+from .exact_carry import Carry
 from .exact_layers import (
     attend,
     attend_clip,
     convolve,
     fill_padded,
     replicate_edges,
+    unread_frames,
     write_rows,
     write_time,
 )
+from .exact_output import Output
 from .exact_shuffle import move
 from .exact_weights import Packed
 
@@ -35,19 +39,6 @@ from .exact_weights import Packed
 class Reader(Protocol):
     def __call__(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
         """[t, h, w, C] of a value that lies outside of the segment, on its device."""
-
-
-class Output(Protocol):
-    """Where a segment's last value goes."""
-
-    def target(self, frames: Span, rows: Span) -> torch.Tensor | None:
-        """Memory to write into, or None where `put` takes finished rows."""
-
-    def put(self, frames: Span, rows: Span, made: torch.Tensor) -> None:
-        """Takes finished rows [t, h, w, C]; they may be overwritten afterwards."""
-
-    def written(self, frames: Span, rows: Span) -> None:
-        """Follows when a `target` has been filled."""
 
 
 class SegmentRun:
@@ -62,12 +53,16 @@ class SegmentRun:
         dtype: torch.dtype,
         read: Reader,
         output: Output,
+        carry: Carry | None = None,
+        leaves: Container[int] = (),
     ) -> None:
+        """`carry`: of a clip in spans, where layers in `leaves` run for the last time in one."""
         first, last = schedule.segment.first, schedule.segment.last
         self._layers = program.layers[first:last]
         self._weights = weights[first:last]
         self._schedule, self._first = schedule, first
         self._read, self._output = read, output
+        self._carry, self._leaves = carry, leaves
         self._new = {"dtype": dtype, "device": device}
         self._windows: list[torch.Tensor] = []
 
@@ -90,7 +85,7 @@ class SegmentRun:
         self._caches = [torch.empty(shape, **new) for shape in schedule.caches]
         count = -(-schedule.workspace_bytes // schedule.elem_bytes)
         self._workspace = torch.empty(count, **new)
-        for strip in strips:
+        for strip, self._following in itertools.zip_longest(strips, strips[1:]):
             for chunk in chunks:
                 self._step(strip, chunk, last=chunk is chunks[-1])
                 step_done(strip.layers[-1].out, chunk is chunks[-1])
@@ -130,7 +125,8 @@ class SegmentRun:
                 residual = self._rows(layer.shape.residual, frames.out, rows.out, strip)
             finished = out
             if out is None:
-                upsampled = layer.shape.rows.up * layer.shape.columns.up > 1
+                shape = layer.shape
+                upsampled = shape.up_t * shape.rows.up * shape.columns.up > 1
                 finished = self._unplaced(at, strip, frames) if upsampled else made
             write_rows(finished, made, layer.shape, rows, self._weights[at].bias, residual)
             if residual is None:
@@ -208,19 +204,30 @@ class SegmentRun:
         _, _, columns, channels = self._schedule.caches[at]
         shape = (count + own.length, rows.padded, columns, channels)
         padded = self._buffer(2 * at, shape)
-        if halving and frames.read.begin == 0:
+        begins = own.begin <= first  # the clip, or a span of it
+        carried = begins and count > 0 and self._carry is not None and self._carry.begun
+        left = layer.shape.columns.before
+        if carried:
+            self._carry.load(self._first + at, padded, rows, left)
+        elif halving and frames.read.begin == 0:
             padded[:count].copy_(x[:count])
-        elif not halving and own.begin <= first:
+        elif not halving and begins:
             padded[:count].zero_()
         elif count:
             native.merge(cache[:, : rows.padded], None, None, padded[:count])
         weights = self._weights[at]
         fill_padded(padded, x[-own.length :], layer.shape, rows, weights, layer.silu)
         if layer.replicate:
-            replicate_edges(padded, count, own.begin <= first, layer.shape, rows)
+            starts = begins and not carried
+            behind = 0 if carried else count
+            replicate_edges(padded, behind, starts, layer.shape, rows, x.shape[2])
         if count and not last:
             native.merge(padded[own.length :], None, None, cache[:, : rows.padded])
-        return padded
+        if count and last and self._carry is not None and self._first + at in self._leaves:
+            following = self._following and self._following.layers[at].read.begin
+            until = rows.read.end if following is None else following
+            self._carry.save(self._first + at, padded, rows, left, until)
+        return padded[unread_frames(layer.shape, frames) :]
 
     def _rows(self, value: int, frames: Span, rows: Span, strip: StripRows) -> torch.Tensor:
         """Rows of any value: of a window in this segment, or from outside."""
