@@ -35,6 +35,8 @@ CASES = [
     ("sdxl", "decode", 4096, 4096, 0, 3),
     ("wan22", "decode", 704, 1280, 81, 1),
     ("hunyuan15", "decode", 480, 832, 81, 1),
+    ("hunyuan10", "decode", 480, 832, 81, 1),
+    ("hunyuan10", "encode", 480, 832, 81, 1),
 ]
 SMALL = [(family, op, 96, 160, min(frames, 9), 1) for family, op, _, _, frames, _ in CASES]
 

@@ -62,7 +62,8 @@ HUNYUAN15 = {
     "upsample_match_channel": True,
     "z_channels": 32,
 }
-NAMES = ("sdxl", "wan21", "wan22", "hunyuan15")
+HUNYUAN10 = KL | {"z_channels": 16, "conv3d": True, "time_compress": 4}
+NAMES = ("sdxl", "wan21", "wan22", "hunyuan10", "hunyuan15")
 
 
 def start(comfyui: Path, *, dynamic_vram: bool = False) -> None:
@@ -100,6 +101,7 @@ def make_vae(name: str, dtype: torch.dtype, width: int | None = None):
     import comfy.sd
     from comfy.ldm.hunyuan_video.vae_refiner import Decoder, Encoder
     from comfy.ldm.models.autoencoder import AutoencoderKL
+    from comfy.ldm.modules.diffusionmodules import model
     from comfy.ldm.wan import vae, vae2_2
 
     torch.manual_seed(0)
@@ -111,13 +113,16 @@ def make_vae(name: str, dtype: torch.dtype, width: int | None = None):
     elif name == "wan22":
         changes = {"dim": width, "dec_dim": width} if width else {}
         module = vae2_2.WanVAE(**(WAN22 | changes))
+    elif name == "hunyuan10":
+        changes = {"ch": max(32, width), "ch_mult": [1, 1, 2, 2]} if width else {}
+        module = AutoencoderKL(ddconfig=HUNYUAN10 | changes, embed_dim=16)
     elif name == "hunyuan15":
         changes = {"block_out_channels": [max(32, width)] * 5} if width else {}
         module = make_hunyuan15(HUNYUAN15 | changes)
     else:
         raise ValueError(f"name={name}: must be one of {', '.join(NAMES)}")
     initialise(module)
-    with narrow((vae2_2.WanVAE, Encoder, Decoder), changes):
+    with narrow((vae2_2.WanVAE, Encoder, Decoder, model.Encoder, model.Decoder), changes):
         return comfy.sd.VAE(sd=module.state_dict(), dtype=dtype)
 
 

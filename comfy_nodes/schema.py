@@ -23,10 +23,10 @@ def settings_inputs() -> list[Any]:
             options=list(MODES),
             default=usual.mode,
             tooltip="auto: exact where TrueTile knows the VAE's layers (SD 1.5, SDXL, SD3, Flux.1, "
-            "Flux.2, Z-Image, Wan 2.1 and 2.2, Qwen-Image, HunyuanVideo 1.5), else one piece "
-            "where it fits and blended tiles where not; the report says which and why. exact: "
-            "equal to the untiled result up to rounding, or an error. blended: overlapping tiles "
-            "with soft edges, for any VAE. untiled: in one piece, or an error.",
+            "Flux.2, Z-Image, Wan 2.1 and 2.2, Qwen-Image, HunyuanVideo 1.0 and 1.5), else one "
+            "piece where it fits and blended tiles where not; the report says which and why. "
+            "exact: equal to the untiled result up to rounding, or an error. blended: overlapping "
+            "tiles with soft edges, for any VAE. untiled: in one piece, or an error.",
         ),
         io.Float.Input(
             "budget_gib",

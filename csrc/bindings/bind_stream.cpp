@@ -19,7 +19,11 @@ void bind_layers(py::module_& module) {
   py::enum_<TimeRule>(module, "TimeRule", "What becomes of the frames behind the first one.")
       .value("SAME", TimeRule::kSame)
       .value("DOUBLE", TimeRule::kDouble)
-      .value("HALVE", TimeRule::kHalve);
+      .value("HALVE", TimeRule::kHalve)
+      .value("DOUBLE_ALL", TimeRule::kDoubleAll)
+      .value("HALVE_ALL", TimeRule::kHalveAll)
+      .def_property_readonly("doubles", &doubles)
+      .def_property_readonly("halves", &halves);
   py::enum_<Handover>(module, "Handover", "How what a convolution makes gets to the next layer.")
       .value("WINDOW", Handover::kWindow)
       .value("JOINED", Handover::kJoined)
@@ -62,14 +66,19 @@ void bind_layers(py::module_& module) {
       .field("shortcut", &StreamLayer::shortcut)
       .field("residual_channels", &StreamLayer::residual_channels)
       .field("groups", &StreamLayer::groups)
+      .field("time_rule", &StreamLayer::time_rule)
       .done()
       .def(py::init<LayerKind, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
-                    AxisRule, AxisRule, bool, Shuffle, Shuffle, std::int64_t, std::int64_t>(),
+                    AxisRule, AxisRule, bool, Shuffle, Shuffle, std::int64_t, std::int64_t,
+                    TimeRule>(),
            arg("kind"), arg("source"), arg("in_channels"), arg("out_channels"),
            arg("residual") = -1, arg("kernel_t") = 1, arg("rows") = AxisRule{},
            arg("columns") = AxisRule{}, arg("padded") = true, arg("shuffle") = Shuffle{},
-           arg("shortcut") = Shuffle{}, arg("residual_channels") = 0, arg("groups") = 0)
+           arg("shortcut") = Shuffle{}, arg("residual_channels") = 0, arg("groups") = 0,
+           arg("time_rule") = TimeRule::kSame)
       .def_property_readonly("attends", &StreamLayer::attends)
+      .def_property_readonly("up_t", &StreamLayer::up_t)
+      .def_property_readonly("taps_t", &StreamLayer::taps_t)
       .def_property_readonly("cached_frames", &StreamLayer::cached_frames)
       .def_property_readonly("time", &StreamLayer::time)
       .def("frames", &StreamLayer::frames, arg("n"));

@@ -36,10 +36,18 @@ class ComfyServer:
 
     comfyui: the checkout, which stays untouched; python: the interpreter that runs it;
     base: an empty directory for models, input, output and the server's log; flags: how it runs,
-    with what COMFYUI_FLAGS adds (such as --front-end-root where no frontend is installed).
+    with what COMFYUI_FLAGS adds (such as --front-end-root where no frontend is installed); pack:
+    the folder that lies in its custom_nodes.
     """
 
-    def __init__(self, comfyui: Path, python: str, base: Path, flags: tuple[str, ...] = ("--cpu",)):
+    def __init__(
+        self,
+        comfyui: Path,
+        python: str,
+        base: Path,
+        flags: tuple[str, ...] = ("--cpu",),
+        pack: Path = REPOSITORY,
+    ):
         self.base = base
         self._flags = [*flags, *os.environ.get("COMFYUI_FLAGS", "").split()]
         self.client_id = uuid.uuid4().hex
@@ -49,7 +57,7 @@ class ComfyServer:
         self.port = 0
         for name in ("models/vae", "input", "output", "temp", "user", "custom_nodes"):
             (base / name).mkdir(parents=True)
-        (base / "custom_nodes" / PACK_NAME).symlink_to(REPOSITORY, target_is_directory=True)
+        (base / "custom_nodes" / PACK_NAME).symlink_to(pack, target_is_directory=True)
         probes = Path(__file__).parent / "probe_pack"
         shutil.copytree(probes, base / "custom_nodes" / "probe_pack")
         shutil.copy(DEMO_VAE, base / "models" / "vae")

@@ -160,14 +160,17 @@ class Executor {
       std::int64_t made = chunk_[at].convolved(layer.kind).length();
       if (layer.kind == LayerKind::kTimeUp) made *= 2;
       if (layer.kind == LayerKind::kTimeDown) made /= 2;
+      if (layer.kind == LayerKind::kConv && halves(layer.time_rule)) made = chunk_[at].out.length();
       const std::int64_t columns = s_.sizes()[static_cast<std::size_t>(layer.source)][2];
       const std::int64_t read = chunk_[at].read.length() * strip_.layers[at].read.length() *
                                 columns * layer.in_channels * 8;
       if (layer.kind != LayerKind::kShuffle) {
         const LayerRows& rows = strip_.layers[at];
-        const bool phases = layer.rows.up > 1;
-        const std::int64_t side = phases ? 4 * (size[2] / 2 + 1) * size[3] * 8 : row;
-        call_.push_back(made * side * (phases ? rows.padded - 1 : rows.out.length()));
+        const bool upsampled = layer.rows.up > 1;
+        const bool phases = upsampled || layer.up_t() > 1;
+        const std::int64_t side = upsampled ? 4 * (size[2] / 2 + 1) * size[3] * 8 : row;
+        const std::int64_t high = upsampled ? rows.padded - 1 : rows.out.length();
+        call_.push_back(made * layer.up_t() * side * high);
         // The convolution's own scratch; no result here is so large that its bound counts.
         call_.push_back(round_up(call_.back(), kTorchBlock));
         if (!layer.padded) call_.push_back(read);
@@ -216,14 +219,18 @@ class Executor {
       if (layer.padded) return cell(2 * at, rows.padded, t, h - low);
       return look(layer.source, own.begin + t, h);
     };
-    const std::int64_t taps = layer.kind == LayerKind::kConv ? layer.kernel_t : 3;
+    const std::int64_t taps = layer.taps_t();
     for (std::int64_t h = 0; h < result.rows; ++h) {
       for (std::int64_t t = 0; t < result.frames; ++t) {
         const std::int64_t i = t - first;
         if (i < 0) continue;
         const std::int64_t row = rows.out.begin + h;
         Cell sum = 0;
-        if (layer.kind == LayerKind::kTimeUp) {
+        if (layer.kind == LayerKind::kConv) {
+          const auto [read, phase] = moment(layer, chunk_[at].out.begin + t);
+          sum = convolved(first_ + at, layer, taps, read - own.begin, row, padded);
+          sum = mix(sum, static_cast<Cell>(phase));
+        } else if (layer.kind == LayerKind::kTimeUp) {
           sum = mix(convolved(first_ + at, layer, taps, i / 2, row, padded),
                     static_cast<Cell>(i % 2));
         } else {

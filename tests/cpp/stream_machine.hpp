@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "core/stream/schedule.hpp"
@@ -48,6 +49,14 @@ inline Cell normed(const StreamLayer& layer, Cell moments, Cell cell) {
 /// Cells that a layer reads, by frame and row; zeros are the caller's.
 using Look = std::function<Cell(std::int64_t frame, std::int64_t row)>;
 
+/// The frame of its padded input at which a convolution's frame `out` begins to read, and its phase
+/// in time: the clip's frame 2n is the later repetition of frame n, 2n - 1 the earlier one.
+inline std::pair<std::int64_t, std::int64_t> moment(const StreamLayer& layer, std::int64_t out) {
+  if (layer.time_rule == TimeRule::kDouble) return {(out + 1) / 2, out % 2};
+  if (layer.time_rule == TimeRule::kDoubleAll) return {out / 2, 1 - out % 2};
+  return {halves(layer.time_rule) ? 2 * out : out, 0};
+}
+
 /// What a convolution makes of its row `out`; `padded` takes rows of the source, from the negative
 /// ones of the zeros above on. Every cell and its place counts, and so does the phase.
 inline Cell convolved(std::size_t index, const StreamLayer& layer, std::int64_t taps,
@@ -70,6 +79,11 @@ inline Cell shuffled(const Shuffle& rule, std::int64_t frame, std::int64_t row, 
     frames = {(frame + 1) / 2, (frame + 1) / 2 + 1};
     phase = frame > 0 ? 1 + frame % 2 : 0;
   }
+  if (rule.time == TimeRule::kDoubleAll) {
+    frames = {frame / 2, frame / 2 + 1};
+    phase = 1 + frame % 2;
+  }
+  if (rule.time == TimeRule::kHalveAll) frames = {2 * frame, 2 * frame + 2};
   if (rule.time == TimeRule::kHalve && frame > 0) frames = {2 * frame - 1, 2 * frame + 1};
   Cell sum = mix(static_cast<Cell>(row % rule.up), static_cast<Cell>(phase));
   for (std::int64_t t = frames.begin; t < frames.end; ++t) {
@@ -115,7 +129,9 @@ inline std::vector<Plane> run_whole(const Layers& layers, const Plane& input) {
         } else if (layer.kind == LayerKind::kShuffle) {
           cell = shuffled(layer.shuffle, t, h, cells(layer.source));
         } else if (layer.kind == LayerKind::kConv) {
-          cell = convolved(index, layer, layer.kernel_t, t, h, look(0));
+          const auto [frame, phase] = moment(layer, t);
+          cell = convolved(index, layer, layer.taps_t(), frame, h, look(0));
+          cell = mix(cell, static_cast<Cell>(phase));
         } else if (t == 0) {
           cell = x.at(0, h);
         } else if (layer.kind == LayerKind::kTimeUp) {

@@ -26,8 +26,10 @@ class ProgramMaker {
       if (random_.one_in(3)) {
         unpack({.up = random_.in(2, 3), .time = rule});
       } else {
-        if (pairs) time(LayerKind::kTimeUp);
+        const bool at_once = pairs && random_.one_in(2);
+        if (pairs && !at_once) time(LayerKind::kTimeUp);
         upsample();
+        if (at_once) resample_time(TimeRule::kDouble);
       }
       const StreamLayer& last = layers_.back();
       const std::int64_t up = last.kind == LayerKind::kShuffle ? last.shuffle.up : last.rows.up;
@@ -53,7 +55,11 @@ class ProgramMaker {
         conv(3, 3);
       } else {
         downsample();
-        if (pairs) time(LayerKind::kTimeDown);
+        if (pairs && random_.one_in(2)) {
+          resample_time(TimeRule::kHalve);
+        } else if (pairs) {
+          time(LayerKind::kTimeDown);
+        }
       }
       if (random_.one_in(2)) shortcut(before, {.down = 2, .time = rule});
     }
@@ -63,12 +69,39 @@ class ProgramMaker {
     return layers_;
   }
 
+  /// A program for a clip that goes on from another one, where no frame stands alone, if its layers
+  /// can do so.
+  static Layers going_on(Layers layers) {
+    for (StreamLayer& layer : layers) {
+      const bool alone = layer.kind == LayerKind::kTimeUp || layer.kind == LayerKind::kTimeDown;
+      if (alone) return layers;
+    }
+    for (StreamLayer& layer : layers) {
+      for (TimeRule* rule : {&layer.time_rule, &layer.shuffle.time, &layer.shortcut.time}) {
+        if (*rule == TimeRule::kDouble) *rule = TimeRule::kDoubleAll;
+        if (*rule == TimeRule::kHalve) *rule = TimeRule::kHalveAll;
+      }
+    }
+    return layers;
+  }
+
+  /// So many frames that the layers can halve them as often as they do.
+  std::int64_t frames_for(const Layers& layers) {
+    std::int64_t unit = 1;
+    std::int64_t alone = 1;
+    for (const StreamLayer& layer : layers) {
+      if (halves(layer.time())) unit *= 2;
+      if (layer.time() == TimeRule::kHalveAll) alone = 0;
+    }
+    return alone + unit * random_.in(1 - alone, 4);
+  }
+
   /// Group norms before some of the layers of a program.
   Layers with_norms(Layers layers) {
     for (StreamLayer& layer : layers) {
       const bool conv = layer.kind == LayerKind::kConv && layer.padded;
       const bool takes = conv || layer.kind == LayerKind::kAttention;
-      if (takes && layer.source > 0 && !random_.one_in(3)) layer.groups = 1;
+      if (takes && !random_.one_in(3)) layer.groups = 1;
     }
     return layers;
   }
@@ -110,6 +143,10 @@ class ProgramMaker {
     add(random_.one_in(3) ? LayerKind::kClipAttention : LayerKind::kAttention).padded = false;
   }
   void time(LayerKind kind) { add(kind); }
+  void resample_time(TimeRule rule) {
+    layers_.back().time_rule = rule;
+    layers_.back().kernel_t = 3;
+  }
 
   void upsample() {
     add(LayerKind::kConv).rows = {.kernel = 3, .before = 1, .after = 1, .up = 2};

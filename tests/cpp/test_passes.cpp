@@ -31,12 +31,9 @@ Case random_case(Random& random) {
   const bool decoding = random.one_in(2);
   const bool attention = random.one_in(2);
   made.layers = maker.with_norms(decoding ? maker.decoder(attention) : maker.encoder(attention));
-  std::int64_t unit = 1;
-  for (const StreamLayer& layer : made.layers) {
-    if (layer.time() == TimeRule::kHalve) unit *= 2;
-  }
+  if (random.one_in(3)) made.layers = ProgramMaker::going_on(made.layers);
   const std::int64_t rows = decoding ? random.in(1, 9) : random.in(8, 40);
-  made.clip = {1 + unit * random.in(0, 3), rows, decoding ? 1 : 8, 1};
+  made.clip = {maker.frames_for(made.layers), rows, decoding ? 1 : 8, 1};
   Plane input(made.clip[0], made.clip[1]);
   for (auto& cell : input.cells) cell = static_cast<Cell>(random.in(1, 1LL << 60));
   made.whole = run_whole(made.layers, input);
@@ -53,6 +50,7 @@ struct Machine {
   explicit Machine(const Case& one)
       : values(one.whole.size()), moments(one.whole.size(), Cell{0xbad}) {
     values[0] = one.whole[0];
+    moments[0] = total(values[0]);
   }
 
   void run(const Case& one, const std::vector<Segment>& segments) {
@@ -161,8 +159,27 @@ TEST(Passes, ErrorsNameTheLayer) {
   layers[1].groups = 7;
   EXPECT_EQ(message(), "groups=7: must be in [0, 6] (layer 1)");
   layers[1].groups = 0;
-  layers[0].groups = 1;
-  EXPECT_EQ(message(), "source=0: must be what a layer made, where groups are set (layer 0)");
+  layers[1].time_rule = TimeRule::kHalveAll;
+  EXPECT_EQ(
+      message(),
+      "time_rule=HALVE_ALL: must be SAME unless a padded convolution with kernel_t=3 (layer 1)");
+  layers[1].kernel_t = 3;
+  EXPECT_EQ(message(), "frames=0: must be in [1, 16777216] (layer 1)");
+}
+
+TEST(Passes, ATimeRuleSaysHowManyFramesThereAre) {
+  const auto made = [](TimeRule rule) {
+    std::vector<std::int64_t> frames;
+    for (const std::int64_t n : {0, 1, 2, 4, 5}) frames.push_back(frames_made(rule, n));
+    return frames;
+  };
+  using Frames = std::vector<std::int64_t>;
+  EXPECT_EQ(made(TimeRule::kDouble), (Frames{0, 1, 3, 7, 9}));
+  EXPECT_EQ(made(TimeRule::kDoubleAll), (Frames{0, 2, 4, 8, 10}));
+  EXPECT_EQ(made(TimeRule::kHalve), (Frames{0, 1, 1, 2, 3}));
+  EXPECT_EQ(made(TimeRule::kHalveAll), (Frames{0, 0, 1, 2, 2}));
+  EXPECT_EQ(frames_read(TimeRule::kDoubleAll, {2, 6}), (Span{1, 3}));
+  EXPECT_EQ(frames_read(TimeRule::kHalveAll, {1, 3}), (Span{2, 6}));
 }
 
 }  // namespace

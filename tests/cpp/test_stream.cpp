@@ -34,12 +34,9 @@ Case random_case(Random& random, bool attention) {
   Case made;
   const bool decoding = random.one_in(2);
   made.layers = decoding ? maker.decoder(attention) : maker.encoder(attention);
-  std::int64_t unit = 1;
-  for (const StreamLayer& layer : made.layers) {
-    if (layer.time() == TimeRule::kHalve) unit *= 2;
-  }
+  if (random.one_in(3)) made.layers = ProgramMaker::going_on(made.layers);
   const std::int64_t rows = decoding ? random.in(1, 9) : random.in(8, 40);
-  made.clip = {1 + unit * random.in(0, 4), rows, decoding ? 1 : 8, 1};
+  made.clip = {maker.frames_for(made.layers), rows, decoding ? 1 : 8, 1};
   return made;
 }
 

@@ -7,7 +7,7 @@ import math
 import torch
 from live_bytes import LiveBytes
 
-from truetile.engine.exact import ExactJob, ExactRun
+from truetile.engine.exact_job import ExactJob, exact_run
 from truetile.engine.exact_weights import pack
 from truetile.engine.output import IDENTITY, HostBatch
 from truetile.families.program import Program
@@ -83,7 +83,7 @@ def program_run(program: Program, source: torch.Tensor, plans: list[StreamPlan])
     job = ExactJob(
         program, source[0], lambda x: x, batch.item(0), IDENTITY, source.device, source.dtype
     )
-    return batch, ExactRun(job, plans, pack(program, source.device, source.dtype))
+    return batch, exact_run(job, plans, pack(program, source.device, source.dtype))
 
 
 def run_exact(module, operation: str, source: torch.Tensor, plan: StreamPlan) -> torch.Tensor:

@@ -61,6 +61,7 @@ def test_a_budget_below_every_exact_plan_is_for_tiles_or_an_error() -> None:
         ),
         (["--family", "wan2.2", "--size", "1280x704"], "AutoencoderKLWan, 704.7 M weights"),
         (["--family", "wan2.2", "--size", "640x352"], "decode: exact, Wan 2.2 5B"),
+        (["--family", "hunyuan1.0", "--size", "320x192"], "decode: exact, HunyuanVideo 1.0"),
         (["--family", "hunyuan1.5", "--size", "640x352"], "decode: exact, HunyuanVideo 1.5"),
         (["--family", "flux", "--size", "1024x1024"], "KL, 83.8 M"),
     ],
@@ -78,7 +79,8 @@ def test_families_of_full_width_need_no_weights(argv, wanted, capsys) -> None:
     [
         (
             ["--family", "wan"],
-            "family=wan: must be one of wan2.1, qwen-image, wan2.2, hunyuan1.5, sdxl, flux",
+            "family=wan: must be one of wan2.1, qwen-image, wan2.2, hunyuan1.0, hunyuan1.5, sdxl, "
+            "flux",
         ),
         (["--vae", "none.safetensors"], "vae=none.safetensors: no such file"),
         (["--size", "830x480"], "size=830x480: must be WIDTHxHEIGHT in multiples of 8"),

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import node_schemas
 import pytest
-from docs_tools import ROOT
+from docs_tools import HELP, ROOT
 
 LANGUAGES = ("zh", "ja")
 # Names and figures that no language translates: SDXL, Flux.2, ComfyUI, Z-Image, 2.1, -1.
@@ -96,3 +96,25 @@ def test_tooltips_are_in_their_language(language) -> None:
 def test_there_is_no_other_file() -> None:
     found = {path.relative_to(ROOT / "locales").as_posix() for path in ROOT.glob("locales/**/*.*")}
     assert found == {f"{language}/nodeDefs.json" for language in LANGUAGES}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_help_pages_say_in_every_language_what_the_english_ones_say(schemas, language) -> None:
+    """Row for row, with the same names and code: ComfyUI shows <node>/<language>.md first."""
+    given = locale(language)
+    assert {path.parent.name for path in HELP.glob(f"*/{language}.md")} == set(schemas)
+    for name in schemas:
+        english = (HELP / f"{name}.md").read_text(encoding="utf-8")
+        text = (HELP / name / f"{language}.md").read_text(encoding="utf-8")
+        assert text.startswith(f"# {given[name, 'display_name']}\n")
+        for mark in ("#", "|"):
+            want, got = (re.findall(rf"^\{mark}", one, re.MULTILINE) for one in (english, text))
+            assert len(got) == len(want), f"{name}: lines that begin with {mark}"
+        code = {one for one in re.findall(r"`([^`]+)`", english) if one not in text}
+        assert code == set(), name
+        lost = {one for one in NAMES.findall(english) if one not in text}
+        assert lost == set(), name
+
+
+def test_no_help_page_is_of_another_language() -> None:
+    assert {path.stem for path in HELP.glob("*/*.md")} == set(LANGUAGES)

@@ -15,6 +15,7 @@ _FAMILIES = {
     "wan21": "Wan 2.1",
     "wan22": "Wan 2.2 5B",
     "sdxl": "SDXL",
+    "hunyuan10": "HunyuanVideo 1.0",
     "hunyuan15": "HunyuanVideo 1.5",
 }
 _UNTILED = Series("ComfyUI untiled", "#8a94a6")

@@ -1,4 +1,4 @@
-"""Says what TrueTile found on this machine: native libraries or why not, torch, devices."""
+"""Says what is here of what TrueTile can use, what is missing, and how to get it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..watch import arguments
 from ..watch.client import DEFAULT_URL, Client, Refused, ServerSilent
 
 ROUTE = "/truetile/memory/allocator"
-HELP = "what was found: native libraries, torch, devices"
+HELP = "what was found, what is missing and how to get it"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints the findings; 1 where torch is missing or the server asked for does not tell."""
-    print(f"truetile {__version__}")
+    from .. import health
+
+    print(f"truetile {__version__} in {health.PACK}")
     print(f"python {platform.python_version()}, {platform.platform()}")
     works = _torch()
-    _native(works)
+    found = list(health.libraries(works))
+    print("\n".join(map(str, found)))
+    if not all(finding.found for finding in found):
+        print("What is not native runs as plain Python and torch, with the same results.")
+    print(health.comfyui())
+    print(health.demo())
     told = args.server is None or _server(args.server)
     return 0 if works and told else 1
 
@@ -54,6 +61,7 @@ def _torch() -> bool:
         import torch
     except ImportError as error:
         print(f"torch: missing ({error})")
+        print("  to get it: run this in the Python that runs ComfyUI, which brings torch")
         return False
     print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     for index in range(torch.cuda.device_count()):
@@ -70,21 +78,3 @@ def _torch() -> bool:
     # ComfyUI sets the variable itself before torch starts: only its own process can tell.
     print("  of this process; `truetile doctor --server` says those of a running ComfyUI")
     return True
-
-
-def _native(with_torch: bool) -> None:
-    from .. import native, plan
-    from ..native import locate
-
-    found = {locate.CORE: plan.BACKEND == "native"}
-    why = locate.reasons()
-    if with_torch:
-        libraries = native.status()
-        libraries.pop("calls")
-        found |= {name: entry["available"] for name, entry in libraries.items()}
-        why |= {name: entry["reason"] for name, entry in libraries.items() if entry["reason"]}
-    for name, good in found.items():
-        path = locate.library(name) if good else None
-        print(f"{name}: {path}" if good else f"{name}: not used, {why.get(name, 'not found')}")
-    if not all(found.values()):
-        print("What is not native runs as plain Python and torch, with the same results.")

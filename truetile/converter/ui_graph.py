@@ -110,7 +110,7 @@ class UiGraph:
         return None
 
     def _place(self, link: Link, new: NewNode) -> layout.Box:
-        boxes = {key(node["id"]): ui_nodes.box(node) for node in self.data["nodes"]}
+        boxes = {key(node["id"]): ui_nodes.box_when_run(node) for node in self.data["nodes"]}
         for end in ("inputNode", "outputNode"):
             bounding = (self.data.get(end) or {}).get("bounding")
             if isinstance(bounding, list) and len(bounding) == 4:

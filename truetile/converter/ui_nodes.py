@@ -8,10 +8,21 @@ from . import layout
 from .node_types import NewNode, Replacement, properties
 
 _OPTIONAL = 7  # LiteGraph's shape of a socket that may stay empty
+# They grow to about this height once they show what they got, which a file need not have seen yet.
+_SHOWING = ("SaveImage", "PreviewImage", "SaveAnimatedWEBP", "SaveAnimatedPNG", "SaveVideo")
+_SHOWN_HEIGHT = 340
 
 
 def box(raw: dict[str, Any]) -> layout.Box | None:
     return layout.box_of(raw.get("pos"), raw.get("size"))
+
+
+def box_when_run(raw: dict[str, Any]) -> layout.Box | None:
+    """Its box with room for the picture that it will show."""
+    found = box(raw)
+    if found is None or raw.get("type") not in _SHOWING:
+        return found
+    return found._replace(h=max(found.h, _SHOWN_HEIGHT))
 
 
 def become(raw: dict[str, Any], replacement: Replacement) -> None:
@@ -43,9 +54,7 @@ def fit(raw: dict[str, Any], others: list[dict[str, Any]]) -> None:
     if was.h >= height and was.w >= _MIN_WIDTH:
         return
     grown = was._replace(w=max(was.w, _MIN_WIDTH), h=max(was.h, height))
-    taken = [found for found in map(box, others) if found is not None]
-    # Nodes that the user has laid over each other already are not what the growth has done.
-    taken = [found for found in taken if not found.meets(was)]
+    taken = [found for other in others if (found := _beside(other, was)) is not None]
     if any(found.meets(grown) for found in taken):
         moved = layout.free_place(grown, taken)
         raw["pos"] = _like(raw["pos"], moved.x, moved.y)
@@ -53,6 +62,14 @@ def fit(raw: dict[str, Any], others: list[dict[str, Any]]) -> None:
 
 
 _MIN_WIDTH = 270
+
+
+def _beside(other: dict[str, Any], was: layout.Box) -> layout.Box | None:
+    """Where another node stands; None for one that the user has laid over this one already."""
+    for found in (box_when_run(other), box(other)):
+        if found is not None and not found.meets(was):
+            return found
+    return None
 
 
 def build(

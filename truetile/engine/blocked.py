@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from ..stream import LayerKind, StreamLayer
+from ..stream import LayerKind, StreamLayer, TimeRule
 
 _FEW, _MANY = 4, 32
 
@@ -26,7 +26,8 @@ def blocked_size(layer: StreamLayer) -> int:
     """Elements of a layer's blocked weight; 0 where blocks do not serve it."""
     plain = layer.columns.stride == layer.columns.up == layer.rows.up == 1
     width, kernel = block_width(layer), layer.columns.kernel
-    if layer.kind != LayerKind.CONV or not plain or not 1 < kernel <= width + 1:
+    timed = layer.time != TimeRule.SAME
+    if layer.kind != LayerKind.CONV or timed or not plain or not 1 < kernel <= width + 1:
         return 0
     count = layer.in_channels * layer.out_channels * layer.kernel_t * layer.rows.kernel
     if layer.out_channels <= _FEW and layer.in_channels >= _MANY:

@@ -18,7 +18,7 @@ import torch
 from ..families.program import Layer
 from ..stream import LayerFrames, Schedule
 from .exact_buffers import Strip
-from .exact_layers import convolve
+from .exact_layers import convolve, convolved_frames
 from .exact_weights import Packed
 
 # Calls of one shape in a run from which timing pays, and from which timing everything does.
@@ -73,12 +73,12 @@ def tune(
             continue
         convolved = rounded_heights(strips, at, device)
         rows = Counter(convolved.get(strip.layers[at].padded, 0) for strip in strips)
-        frames = Counter(chunk[at].convolved(layer.shape.kind).length for chunk in chunks)
+        frames = Counter(convolved_frames(layer.shape, chunk[at]) for chunk in chunks)
         _, _, columns, channels = schedule.caches[at]
         for height, in_strips in rows.items():
             for length, in_chunks in frames.items():
                 if height and length:
-                    size = (length + layer.shape.cached_frames, height, columns, channels)
+                    size = (length, height, columns, channels)
                     key = size, weights[at].weight.shape, layer.shape.rows.stride
                     calls[key] += in_strips * in_chunks
                     users[key] = at

@@ -132,13 +132,17 @@ def _attribute(vae: Any, axis: str) -> int | None:
     return getattr(vae, name, None) or vae.config.get(name)
 
 
+# Of these some cut long clips into blended pieces unless they are told otherwise.
+_OWN_TILING = ("use_tiling", "use_framewise_decoding", "use_framewise_encoding")
+
+
 @contextmanager
 def _no_own_tiling(vae: Any) -> Iterator[None]:
-    before = getattr(vae, "use_tiling", False)
-    if before:
-        vae.use_tiling = False
+    before = [name for name in _OWN_TILING if getattr(vae, name, False)]
+    for name in before:
+        setattr(vae, name, False)
     try:
         yield
     finally:
-        if before:
-            vae.use_tiling = True
+        for name in before:
+            setattr(vae, name, True)

@@ -7,81 +7,42 @@ long as the next plan reads it, too. Moments of a value are the same in any plan
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 import torch
 
 from ..errors import LadderExhausted
-from ..families.program import Program
 from ..report import human_bytes
 from ..stream import Segment, Span, StreamPlan, outside_reads, value_sizes
-from .exact_buffers import Output
-from .exact_output import HostSink, MeasuredOutput, Store
+from .exact_carry import last_runs
+from .exact_output import MeasuredOutput, Output, Store
 from .exact_schedules import macs_of, schedules_of
 from .exact_segment import SegmentRun
-from .exact_source import ClipSource
+from .exact_task import Tally, Task
 from .exact_weights import Packed
 from .memory import is_out_of_memory, release
-from .output import HostOutput
-from .ports import Affine
 
 # A plan that needs nearly as much as the one that failed would fail, too.
 _NEXT_SHARE = 0.9
-
-
-@dataclass(frozen=True)
-class ExactJob:
-    """One clip or image.
-
-    source: [C, T, h, w] on any device; latents to decode, pixels in [0, 1] to encode. convert:
-    makes the VAE's input of a [1, C, t, h, w] part of it, on the device. output and finish: where
-    the result goes, and what becomes of it on the way.
-    """
-
-    program: Program
-    source: torch.Tensor
-    convert: Callable[[torch.Tensor], torch.Tensor]
-    output: HostOutput
-    finish: Affine
-    device: torch.device
-    dtype: torch.dtype
-
-
-@dataclass
-class Tally:
-    """What a run did: plans tried, chunks of strips kept, multiply-adds of all finished strips."""
-
-    plans: list[StreamPlan] = field(default_factory=list)
-    steps: int = 0
-    macs: float = 0.0
-    macs_once: float = 0.0  # of each layer made once
-
-    @property
-    def work_factor(self) -> float:
-        return self.macs / self.macs_once if self.macs_once else 1.0
 
 
 class ExactRun:
     """Works on the first of `plans`, which are sorted by falling need, and falls on demand."""
 
     def __init__(
-        self, job: ExactJob, plans: Sequence[StreamPlan], weights: tuple[Packed, ...]
+        self, task: Task, plans: Sequence[StreamPlan], weights: tuple[Packed, ...]
     ) -> None:
-        self._job = job
+        self._task = task
         self._plans = list(plans)
-        c, t, h, w = job.source.shape
-        self._clip = (t, h, w, c)
         self._weights = weights
-        self._sizes = value_sizes(job.program.shapes, self._clip)
-        self._schedules = schedules_of(job.program.shapes, self._clip, job.dtype.itemsize)
+        self._sizes = value_sizes(task.program.shapes, task.clip)
+        self._schedules = schedules_of(task.program.shapes, task.clip, task.dtype.itemsize)
         # Groups of the norms that read each value.
-        self._groups = {one.source: one.groups for one in job.program.shapes if one.groups}
+        self._groups = {one.source: one.groups for one in task.program.shapes if one.groups}
         self._moments: dict[int, torch.Tensor] = {}  # of whole values
         self._stores: dict[int, Store] = {}
         # Finished rows of each value that is stored or given out, in the plans so far.
         self._finished: dict[int, int] = {}
-        self._source = ClipSource(job.source, job.convert, job.device, job.dtype)
-        self._sink = HostSink(job.output, job.finish, job.device)
+        self._leaves: dict[Segment, set[int]] = {}  # layers that a segment is the last one to run
         self.tally = Tally()
 
     def run(
@@ -95,14 +56,23 @@ class ExactRun:
         the finished part of the work, 0 to 1. Raises LadderExhausted when memory runs out on the
         last plan.
         """
+        self.work(check_interrupt, progress)
+        return self._task.sink.all_finite()
+
+    def work(
+        self,
+        check_interrupt: Callable[[], None] | None = None,
+        progress: Callable[[float], None] | None = None,
+    ) -> None:
+        """The same without a look at the result, which would wait for the device."""
         plan = self._plans[0]
-        whole = Segment(0, len(self._job.program.layers))
+        whole = Segment(0, len(self._task.program.layers))
         self.tally.macs_once = self._schedules.macs(whole)
         try:
+            self._measure_input()
             while not self._attempt(plan, check_interrupt, progress):
-                release(self._job.device)
-                plan = self._next(plan)
-            return self._sink.all_finite()
+                release(self._task.device)
+                plan = smaller_plans(self._plans, plan)[0]
         finally:
             # A failed or interrupted run must not hold memory until its traceback is collected.
             self._stores.clear()
@@ -112,6 +82,7 @@ class ExactRun:
         """Runs what is left of a plan; False when memory ran out."""
         self.tally.plans.append(plan)
         left = self._left(plan)
+        self._leaves = last_runs(left)
         self._drop_unused(left)
         work = [self._schedules.macs(segment) for segment in left]
         done = 0.0
@@ -127,9 +98,20 @@ class ExactRun:
             done += work[at]
         return True
 
+    def _measure_input(self) -> None:
+        """The moments of the input, where a norm reads it; frame by frame, for it may be large."""
+        if 0 not in self._groups:
+            return
+        output = MeasuredOutput(None, self._groups[0], self._task.device)
+        frames, rows = self._task.clip[:2]
+        for frame in range(frames):
+            part = Span(frame, frame + 1), Span(0, rows)
+            output.put(*part, self._task.source.read(*part))
+        self._moments[0] = output.moments
+
     def _left(self, plan: StreamPlan) -> list[Segment]:
         """The segments that must still run, found from the end backwards."""
-        shapes = self._job.program.shapes
+        shapes = self._task.program.shapes
         values, norms = {len(shapes)}, set()
         left = []
         for one in reversed(plan.segments):
@@ -143,7 +125,7 @@ class ExactRun:
 
     def _segment(self, segment: Segment, check_interrupt, report) -> bool:
         """Runs what is left of a segment; False when memory ran out."""
-        job, value = self._job, segment.last
+        task, value = self._task, segment.last
         rows = self._sizes[value][1]
         steps = finished = 0
 
@@ -163,7 +145,15 @@ class ExactRun:
             output = self._output(segment)
             weights = self._pass_weights(segment)
             run = SegmentRun(
-                job.program, schedule, weights, job.device, job.dtype, self._read, output
+                task.program,
+                schedule,
+                weights,
+                task.device,
+                task.dtype,
+                self._read,
+                output,
+                task.carry,
+                self._leaves[segment],
             )
             run.run(step_done, check_interrupt)
         except Exception as error:
@@ -183,16 +173,16 @@ class ExactRun:
     def _output(self, segment: Segment) -> Output:
         """Where a segment's value goes; moments of rows that are stored already are in it."""
         value = segment.last
-        if value == len(self._job.program.layers):
-            return self._sink
-        job, begin = self._job, self._finished.get(value, 0)
+        if value == len(self._task.program.layers):
+            return self._task.sink
+        task, begin = self._task, self._finished.get(value, 0)
         if segment.over >= 0:
             self._stores[value] = self._stores[segment.over]
         elif segment.keep and value not in self._stores:
-            new = {"dtype": job.dtype, "device": job.device}
+            new = {"dtype": task.dtype, "device": task.device}
             self._stores[value] = Store(torch.empty(self._sizes[value], **new))
         store = self._stores[value] if segment.keep else None
-        output = MeasuredOutput(store, self._groups.get(value, 0), job.device)
+        output = MeasuredOutput(store, self._groups.get(value, 0), task.device)
         if begin:
             output.written(Span(0, self._sizes[value][0]), Span(0, begin))
         return output
@@ -201,7 +191,7 @@ class ExactRun:
         """The layers' weights, with the norms of a segment ready to use."""
         weights = list(self._weights)
         for index in range(segment.first, segment.last):
-            shape = self._job.program.shapes[index]
+            shape = self._task.program.shapes[index]
             if shape.groups:
                 weights[index] = weights[index].with_moments(self._moments[shape.source])
         return tuple(weights)
@@ -226,18 +216,9 @@ class ExactRun:
         elif segment.keep and finished:
             self._finished[segment.last] = finished
 
-    def _next(self, failed: StreamPlan) -> StreamPlan:
-        smaller = [plan for plan in self._plans if plan.bytes < failed.bytes]
-        if not smaller:
-            raise LadderExhausted(
-                f"out of memory: {failed.describe()} needs about {human_bytes(failed.bytes)}"
-            )
-        far = [plan for plan in smaller if plan.bytes <= _NEXT_SHARE * failed.bytes]
-        return far[0] if far else smaller[-1]
-
     def _drop_unused(self, left: Sequence[Segment]) -> None:
         """Frees the stores that no segment of `left` reads or goes on with."""
-        shapes = self._job.program.shapes
+        shapes = self._task.program.shapes
         used = {one.last for one in left if one.keep and one.over < 0}
         used = used.union(*(outside_reads(shapes, one) for one in left))
         used -= {one.last for one in left if one.over >= 0}
@@ -247,6 +228,14 @@ class ExactRun:
 
     def _read(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
         """Rows of a stored value, or of the clip itself, as [t, h, w, C] on the device."""
-        if value:
-            return self._stores[value].target(frames, rows)
-        return self._source.read(frames, rows)
+        return (self._stores[value] if value else self._task.source).read(frames, rows)
+
+
+def smaller_plans(plans: Sequence[StreamPlan], failed: StreamPlan) -> list[StreamPlan]:
+    """Those worth trying after `failed` ran out of memory; raises LadderExhausted without any."""
+    smaller = [plan for plan in plans if plan.bytes < failed.bytes]
+    if not smaller:
+        raise LadderExhausted(
+            f"out of memory: {failed.describe()} needs about {human_bytes(failed.bytes)}"
+        )
+    return [plan for plan in smaller if plan.bytes <= _NEXT_SHARE * failed.bytes] or smaller[-1:]

@@ -7,6 +7,7 @@ from typing import NamedTuple, Protocol
 import torch
 
 from ..stream import Handover, LayerFrames, LayerRows, Schedule, Span, ValueRows
+from .exact_output import Output
 
 
 class Strip(NamedTuple):
@@ -19,19 +20,6 @@ class Strip(NamedTuple):
 class Reader(Protocol):
     def __call__(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
         """[t, h, w, C] of a value that lies outside of the segment, on its device."""
-
-
-class Output(Protocol):
-    """Where a segment's last value goes."""
-
-    def target(self, frames: Span, rows: Span) -> torch.Tensor | None:
-        """Memory to write into, or None where `put` takes finished rows."""
-
-    def put(self, frames: Span, rows: Span, made: torch.Tensor) -> None:
-        """Takes finished rows [t, h, w, C]; they may be overwritten afterwards."""
-
-    def written(self, frames: Span, rows: Span) -> None:
-        """Follows when a `target` has been filled."""
 
 
 class SegmentBuffers:
@@ -47,6 +35,7 @@ class SegmentBuffers:
         count = -(-schedule.workspace_bytes // schedule.elem_bytes)
         self._workspace = torch.empty(count, **new)
         self._first, self._last = schedule.segment.first, len(self._lines) - 1
+        self._columns = [size[2] for size in schedule.sizes]
         self._sizes = [schedule.made(at) for at in range(len(self._lines))]
         self._offsets = [offset // schedule.elem_bytes for offset in schedule.offsets]
         self._handovers = [schedule.handover(at) for at in range(len(self._lines))]
@@ -63,6 +52,10 @@ class SegmentBuffers:
             return self._read(value, frames, rows)
         begin = self._strip.values[at].window.begin
         return self._windows[at][:, rows.begin - begin : rows.end - begin]
+
+    def columns(self, value: int) -> int:
+        """How wide any value of the program is."""
+        return self._columns[value]
 
     def source(self, at: int, value: int) -> torch.Tensor:
         """The rows of a value that layer `at` reads as its source."""

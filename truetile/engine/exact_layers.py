@@ -10,7 +10,16 @@ import torch
 import torch.nn.functional as F
 
 from .. import native
-from ..stream import LayerFrames, LayerKind, LayerRows, StreamLayer, attention_piece, attention_rows
+from ..stream import (
+    AxisRule,
+    LayerFrames,
+    LayerKind,
+    LayerRows,
+    StreamLayer,
+    TimeRule,
+    attention_piece,
+    attention_rows,
+)
 from .attention import one_head_attention
 from .blocked import convolve_blocks, serves
 from .exact_weights import Packed
@@ -96,7 +105,7 @@ def convolve(x: torch.Tensor, weights: Packed, layer: StreamLayer) -> torch.Tens
     def convolved(x: torch.Tensor, weight: torch.Tensor, columns: int) -> torch.Tensor:
         # What is made lies channels-last already but for some dtypes on the CPU.
         if weight.dim() == 5:
-            frames = 2 if layer.kind == LayerKind.TIME_DOWN else 1
+            frames = 2 if layer.time.halves else 1
             y = _conv3d(x.permute(3, 0, 1, 2)[None], weight, (frames, rows, columns))
             return y[0].permute(1, 2, 3, 0).contiguous()
         y = F.conv2d(x.permute(0, 3, 1, 2), weight, None, (rows, columns))
@@ -128,26 +137,41 @@ def write_rows(
     Of an upsampling one, `made` holds one more row and column than each phase has: a phase begins
     where its first output reads.
     """
-    for row, top, height in _phases(layer.rows.up, layer.rows.lead, rows.out.begin, rows.out.end):
-        for column, left, width in _phases(layer.columns.up, layer.columns.lead, 0, out.shape[2]):
-            up = layer.columns.up
-            phase = ((rows.out.begin + row) % layer.rows.up) * up + column
-            channels = slice(phase * layer.out_channels, (phase + 1) * layer.out_channels)
-            at = (slice(None), slice(row, None, layer.rows.up), slice(column, None, up))
-            native.merge(
-                made[:, top : top + height, left : left + width, channels],
-                bias,
-                None if residual is None else residual[at],
-                out[at],
-            )
+    up = layer.columns.up
+    for frame, skipped, moment in _frame_phases(layer, made.shape[0], out.shape[0]):
+        for row, top, height in _phases(layer.rows, rows.out.begin, rows.out.end):
+            for column, left, width in _phases(layer.columns, 0, out.shape[2]):
+                phase = (moment * layer.rows.up + (rows.out.begin + row) % layer.rows.up) * up
+                phase += column
+                channels = slice(phase * layer.out_channels, (phase + 1) * layer.out_channels)
+                at = (slice(frame, None, layer.up_t), slice(row, None, layer.rows.up))
+                at = (*at, slice(column, None, up))
+                native.merge(
+                    made[skipped:, top : top + height, left : left + width, channels],
+                    bias,
+                    None if residual is None else residual[at],
+                    out[at],
+                )
 
 
-def _phases(up: int, lead, begin: int, end: int) -> list[tuple[int, int, int]]:
+def _phases(rule: AxisRule, begin: int, end: int) -> list[tuple[int, int, int]]:
     """(first output behind `begin`, its place in what was made, outputs) of each phase."""
-    if up == 1:
+    if rule.up == 1:
         return [(0, 0, end - begin)]
-    low = lead(begin)
-    return [(i, lead(begin + i) - low, (end - begin - i + 1) // 2) for i in range(up)]
+    low = rule.lead(begin)
+    return [(i, rule.lead(begin + i) - low, (end - begin - i + 1) // 2) for i in range(rule.up)]
+
+
+def _frame_phases(layer: StreamLayer, made: int, out: int) -> list[tuple[int, int, int]]:
+    """(first frame, frames of what was `made` to leave out, phase) of each phase in time.
+
+    The clip's first frame is not repeated: only its later repetition is there.
+    """
+    if layer.up_t == 1:
+        return [(0, 0, 0)]
+    alone = 2 * made - out
+    both = [(1 - alone, 0, 0), (alone, alone, 1)]
+    return [one for one in both if one[0] < out]
 
 
 def write_time(
@@ -224,15 +248,35 @@ def attend_clip(out: torch.Tensor, x: torch.Tensor, weights: Packed, causal: boo
             torch.add(part, made, out=target[at : at + part.shape[0]])
 
 
+def unread_frames(layer: StreamLayer, frames: LayerFrames) -> int:
+    """Cached frames that a convolution does not read in a chunk.
+
+    One that halves time reads two frames behind another one; the clip's first chunk has but one
+    frame there. Where a clip goes on from span to span it reads in twos from the cached ones on.
+    """
+    return int(layer.time_rule == TimeRule.HALVE and frames.read.begin > 0)
+
+
+def convolved_frames(layer: StreamLayer, frames: LayerFrames) -> int:
+    """Frames of a layer's padded input in a chunk; 0 where it has none of its own."""
+    own = frames.convolved(layer.kind).length
+    return own and own + layer.cached_frames - unread_frames(layer, frames)
+
+
 def replicate_edges(
-    padded: torch.Tensor, cached: int, starts: bool, layer: StreamLayer, rows: LayerRows
+    padded: torch.Tensor,
+    cached: int,
+    starts: bool,
+    layer: StreamLayer,
+    rows: LayerRows,
+    columns: int,
 ) -> None:
-    """Turns the zeros around a padded input [t, h, w, C] into copies of its edges.
+    """Turns the zeros around a padded input [t, h, w, C] of `columns` into copies of its edges.
 
     Its own frames come behind `cached` ones; where the clip `starts`, these copy the first of them.
     """
     inner = padded[cached:]
-    left, width = layer.columns.before, inner.shape[2] - layer.columns.after
+    left, width = layer.columns.before, layer.columns.before + columns
     inner[:, :, :left].copy_(inner[:, :, left : left + 1])
     inner[:, :, width:].copy_(inner[:, :, width - 1 : width])
     bottom = rows.padded - rows.bottom

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Protocol
+
 import torch
 
 from .. import native
@@ -10,11 +13,45 @@ from .output import HostOutput
 from .ports import Affine
 
 
+class Output(Protocol):
+    """Where a segment's last value goes."""
+
+    def target(self, frames: Span, rows: Span) -> torch.Tensor | None:
+        """Memory to write into, or None where `put` takes finished rows."""
+
+    def put(self, frames: Span, rows: Span, made: torch.Tensor) -> None:
+        """Takes finished rows [t, h, w, C]; they may be overwritten afterwards."""
+
+    def written(self, frames: Span, rows: Span) -> None:
+        """Follows when a `target` has been filled."""
+
+
+class Sink(Output, Protocol):
+    """Where a program's result goes."""
+
+    def of(self, frames: Span) -> Sink:
+        """Some of its frames, which count from 0 there."""
+
+    def all_finite(self) -> bool:
+        """Whether nothing that came so far is known to be NaN or Inf."""
+
+
 class Store:
-    """A whole value [T, H, W, C] between two segments."""
+    """A whole value [T, H, W, C] between two segments, or some frames of it."""
 
     def __init__(self, tensor: torch.Tensor) -> None:
         self._tensor = tensor
+
+    def of(self, frames: Span) -> Store:
+        """Some of its frames, which count from 0 there."""
+        return Store(self._tensor[frames.begin : frames.end])
+
+    def read(self, frames: Span, rows: Span) -> torch.Tensor:
+        return self.target(frames, rows)
+
+    def all_finite(self) -> bool:
+        """Nobody looks: what is made of it shows."""
+        return True
 
     def target(self, frames: Span, rows: Span) -> torch.Tensor:
         return self._tensor[frames.begin : frames.end, rows.begin : rows.end]
@@ -68,6 +105,13 @@ class HostSink:
         self._finish = finish
         self._counts = torch.zeros(2, dtype=torch.int64, device=device)
         self._no_line = torch.empty((0, 0, 0, 0), dtype=torch.float32, device=device)
+        self._first = 0
+
+    def of(self, frames: Span) -> HostSink:
+        """Some frames of the result, which count from 0 there; NaN and Inf are counted together."""
+        part = copy.copy(self)
+        part._first = frames.begin
+        return part
 
     def target(self, frames: Span, rows: Span) -> None:
         return None
@@ -76,8 +120,8 @@ class HostSink:
         values = made.permute(3, 0, 1, 2)
         native.count_nonfinite(values, self._counts)
         size = tuple(values.shape[1:])
-        begin = (frames.begin, rows.begin, 0)
-        end = (frames.end, rows.end, size[2])
+        begin = (self._first + frames.begin, rows.begin, 0)
+        end = (self._first + frames.end, rows.end, size[2])
         out = self._output.target(begin, end)
         # One tile without zones: it has nothing to blend with.
         native.blend_tile(

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..errors import BudgetError
-from ..families.program import Declined, Program
+from ..families.program import Declined, Program, Roll
 from ..report import human_bytes
-from ..stream import StreamLayer, StreamPlan, candidates, choose_plan, value_sizes
+from ..stream import StreamPlan, candidates, choose_plan, value_sizes
+from .exact_rolled_plans import rolled_plans
+from .exact_stages import Shapes, Size
 from .exact_weights import packed_bytes, packing_bytes
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ class Offer:
     """
 
     program: Program
-    clip: tuple[int, int, int, int]  # T, H, W, C of what the operation reads
+    clip: Size  # of what the operation reads
     elem_bytes: int
     plans: tuple[StreamPlan, ...]
     beside_bytes: int
@@ -100,14 +102,21 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
         beside += source.shape[0] * result * _RESULT_BYTES + _CPU_BYTES
     if port.device.type == "cuda" and any(shape.attends for shape in program.shapes):
         beside += _CUBLAS_BYTES
-    plans = plans_for(program.shapes, clip, port.dtype.itemsize)
+    plans = plans_for(program, clip, port.dtype.itemsize)
     return Offer(program, clip, port.dtype.itemsize, plans, beside, packing_bytes(program))
 
 
+def plans_for(program: Program, clip: Size, elem_bytes: int) -> tuple[StreamPlan, ...]:
+    """All plans for an input of size `clip`, fastest first, each smaller than those before it."""
+    return _plans_for(program.shapes, program.roll, clip, elem_bytes)
+
+
 @functools.lru_cache(maxsize=64)
-def plans_for(shapes: tuple[StreamLayer, ...], clip: tuple[int, ...], elem_bytes: int):
+def _plans_for(shapes: Shapes, roll: Roll | None, clip: Size, elem_bytes: int):
     # Thousands of schedules are weighed, which takes as long as decoding a small image.
-    return tuple(candidates(shapes, clip, elem_bytes))
+    if roll is None:
+        return tuple(candidates(shapes, clip, elem_bytes))
+    return tuple(rolled_plans(shapes, roll, clip, elem_bytes))
 
 
 def make_exact_plan(port: VaePort, offer: Offer, settings: Settings, reserve: int) -> ExactPlan:

@@ -13,10 +13,11 @@ from ..memory import tensors
 from ..report import Report, human_bytes
 from ..stream import StreamPlan, value_sizes
 from . import selftest
-from .exact import ExactJob, ExactRun, Tally
 from .exact_buffers import SegmentBuffers
+from .exact_job import ExactJob, exact_run
 from .exact_output import Store
 from .exact_planning import ExactPlan, make_exact_plan, make_offer, plans_for
+from .exact_task import Tally
 from .exact_weights import Packed, pack, packed_bytes
 from .inputs import check_finite
 from .memory import is_out_of_memory
@@ -117,7 +118,7 @@ class ExactRequest:
         return tensor.squeeze(1 if decoding else 2) if self._still else tensor
 
     def _item(self, job: ExactJob, check_interrupt, progress) -> None:
-        run = ExactRun(job, self._plan.plans, self._packed(job.dtype))
+        run = exact_run(job, self._plan.plans, self._packed(job.dtype))
         self._tallies.append(run.tally)
         finite = run.run(check_interrupt, progress)
         if not finite and self._operation == "encode":
@@ -126,7 +127,7 @@ class ExactRequest:
             # Half precision overflows in some decoders.
             job = replace(job, dtype=torch.float32)
             self._float32_items += 1
-            run = ExactRun(job, self._float32_plans(), self._packed(job.dtype))
+            run = exact_run(job, self._float32_plans(), self._packed(job.dtype))
             finite = run.run(check_interrupt, progress)
         if not finite:
             raise NonFiniteError(
@@ -154,7 +155,7 @@ class ExactRequest:
 
     def _float32_plans(self) -> list[StreamPlan]:
         program = self._plan.program
-        plans = plans_for(program.shapes, self._clip(), 4)
+        plans = plans_for(program, self._clip(), 4)
         more = packed_bytes(program, torch.float32) - packed_bytes(program, self._port.dtype)
         fitting = [plan for plan in plans if plan.bytes + more <= self._plan.plans[0].bytes]
         return fitting or [plans[-1]]

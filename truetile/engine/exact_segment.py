@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Container
 
 import torch
 
@@ -10,7 +11,8 @@ from .. import native
 from ..families.program import Layer, Program
 from ..stream import Handover, LayerKind, Schedule, Shuffle, Span, frames_read
 from .cudnn import rounded_heights, tune
-from .exact_buffers import Output, Reader, SegmentBuffers, Strip
+from .exact_buffers import Reader, SegmentBuffers, Strip
+from .exact_carry import Carry
 from .exact_layers import (
     attend,
     attend_clip,
@@ -19,9 +21,11 @@ from .exact_layers import (
     fill_joined,
     fill_padded,
     replicate_edges,
+    unread_frames,
     write_rows,
     write_time,
 )
+from .exact_output import Output
 from .exact_shuffle import move
 from .exact_weights import Packed
 
@@ -38,11 +42,16 @@ class SegmentRun:
         dtype: torch.dtype,
         read: Reader,
         output: Output,
+        carry: Carry | None = None,
+        leaves: Container[int] = (),
     ) -> None:
+        """`carry`: of a clip in spans, where layers in `leaves` run for the last time in one."""
         first, last = schedule.segment.first, schedule.segment.last
         self._layers = program.layers[first:last]
         self._weights = weights[first:last]
-        self._schedule, self._read, self._output = schedule, read, output
+        self._schedule, self._first = schedule, first
+        self._read, self._output = read, output
+        self._carry, self._leaves = carry, leaves
         self._new = {"dtype": dtype, "device": device}
         # What a layer made, where it is merged into the next one's padded input.
         self._waiting: torch.Tensor | None = None
@@ -65,7 +74,7 @@ class SegmentRun:
         own = range(len(self._layers))
         self._heights = [rounded_heights(strips, at, new["device"]) for at in own]
         self._buffers = SegmentBuffers(schedule, self._read, self._output, **new)
-        for self._strip in strips:
+        for self._strip, self._following in itertools.zip_longest(strips, strips[1:]):
             for self._chunk in chunks:
                 self._last_chunk = self._chunk is chunks[-1]
                 self._buffers.begin(self._strip, self._chunk)
@@ -114,7 +123,8 @@ class SegmentRun:
             residual = self._plain_residual(at)
             finished = out
             if out is None:
-                upsampled = layer.shape.rows.up * layer.shape.columns.up > 1
+                shape = layer.shape
+                upsampled = shape.up_t * shape.rows.up * shape.columns.up > 1
                 finished = buffers.unplaced(at) if upsampled else made
             write_rows(finished, made, layer.shape, rows, self._weights[at].bias, residual)
             if residual is None:
@@ -208,18 +218,35 @@ class SegmentRun:
         rows = self._strip.layers[at]
         whole = buffers.padded(at, count + own.length, self._heights[at][rows.padded])
         padded = whole[:, : rows.padded]
-        if halving and frames.read.begin == 0:
+        begins = own.begin <= first  # the clip, or a span of it
+        carried = begins and count > 0 and self._carry is not None and self._carry.begun
+        left = layer.shape.columns.before
+        if carried:
+            self._carry.load(self._first + at, padded, rows, left)
+        elif halving and frames.read.begin == 0:
             padded[:count].copy_(x[:count])
-        elif not halving and own.begin <= first:
+        elif not halving and begins:
             padded[:count].zero_()
         elif count:
             native.merge(cache, None, None, padded[:count])
         self._fill(at, x, padded[count:])
         if layer.replicate:
-            replicate_edges(padded, count, own.begin <= first, layer.shape, rows)
+            behind = 0 if carried else count
+            columns = buffers.columns(layer.shape.source)
+            replicate_edges(padded, behind, begins and not carried, layer.shape, rows, columns)
         if count and not self._last_chunk:
             native.merge(padded[own.length :], None, None, cache)
-        return whole
+        if count and self._last_chunk and self._carry is not None:
+            self._leave(at, padded)
+        return whole[unread_frames(layer.shape, frames) :]
+
+    def _leave(self, at: int, padded: torch.Tensor) -> None:
+        """Keeps the end of a layer's padded input for the next span of the clip."""
+        if self._first + at in self._leaves:
+            layer, rows = self._layers[at].shape, self._strip.layers[at]
+            following = self._following and self._following.layers[at].read.begin
+            until = rows.read.end if following is None else following
+            self._carry.save(self._first + at, padded, rows, layer.columns.before, until)
 
     def _fill(self, at: int, x: torch.Tensor | None, inner: torch.Tensor) -> None:
         """Writes a layer's source, the last frames of `x` or what waits, into its padded input."""

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 
 from ..stream import Span
+
+
+class Source(Protocol):
+    """What a program reads."""
+
+    def read(self, frames: Span, rows: Span) -> torch.Tensor:
+        """Frames and rows as [t, h, w, C] on the VAE's device, in its dtype."""
+
+    def of(self, frames: Span) -> Source:
+        """Some of its frames, which count from 0 there."""
 
 
 class ClipSource:
@@ -31,6 +43,12 @@ class ClipSource:
             self._stream = torch.cuda.Stream(device)
             self._converted = torch.cuda.Event()
             self._place = torch.empty(0, dtype=clip.dtype, device=device)
+
+    def of(self, frames: Span) -> ClipSource:
+        """Some frames of the clip, which count from 0 there."""
+        part = copy.copy(self)
+        part._clip = self._clip[:, frames.begin : frames.end]
+        return part
 
     def read(self, frames: Span, rows: Span) -> torch.Tensor:
         """Frames and rows as contiguous [t, h, w, C]."""

@@ -10,7 +10,7 @@ import torch
 
 from .. import native
 from ..families.program import Layer, Program
-from ..stream import AxisRule, LayerKind
+from ..stream import LayerKind
 from .blocked import block_weight, blocked_size
 
 
@@ -19,10 +19,11 @@ class Packed:
     """One layer's weights.
 
     `weight` is [O, I, kh, kw], or [O, I, kt, kh, kw] where time is convolved; an upsampling one has
-    the phases' weights one after the other in O. [3C, C] for attention with `proj` [C, C]. `gamma`
-    and `beta` [I] of the norm are float32, and so is the bias of a convolution. A group norm has
-    `eps`: `gamma` and `beta` are the module's, until `with_moments` makes them the factor and the
-    summand of each channel. `blocked` is the weight once more where blocks of pixels may serve.
+    the phases' weights one after the other in O, those of time outermost. [3C, C] for attention
+    with `proj` [C, C]. `gamma` and `beta` [I] of the norm are float32, and so is the bias of a
+    convolution. A group norm has `eps`: `gamma` and `beta` are the module's, until `with_moments`
+    makes them the factor and the summand of each channel. `blocked` is the weight once more where
+    blocks of pixels may serve.
     """
 
     weight: torch.Tensor
@@ -86,7 +87,7 @@ def packing_bytes(program: Program) -> int:
     """The most that `pack` takes for a moment besides what it leaves: for its largest layer."""
     return max(
         (
-            _size(layer.conv, "weight") * (_PHASING if _upsamples(layer) else _MOVING)
+            _size(layer.conv, "weight") * _PACKING[_upsampled_axes(layer)]
             for layer in program.layers
             if layer.conv is not None
         ),
@@ -95,9 +96,10 @@ def packing_bytes(program: Program) -> int:
 
 
 _BLOCK = 512
-# Bytes an element: the weight as it was stored, and in float32 with what a patch adds to it; or
-# the float32 kernels of both phases before and after they are joined.
-_MOVING, _PHASING = 12, 24
+# Bytes an element, by how many axes are upsampled: the weight as it was stored, and in float32 with
+# what a patch adds to it; or the float32 kernels of the last axis' phases, which have 4/3 as many
+# elements for each axis, before and after they are joined.
+_PACKING = (12, 24, 24, 32)
 
 
 def _count(layer: Layer) -> int:
@@ -106,6 +108,8 @@ def _count(layer: Layer) -> int:
     count = sum(math.prod(_used_shape(layer, part.weight.shape)) for part in parts)
     for rule in (layer.shape.rows, layer.shape.columns):
         count = count // rule.kernel * rule.taps * rule.up
+    if layer.shape.up_t > 1:
+        count = count // layer.shape.kernel_t * layer.shape.taps_t * layer.shape.up_t
     return count
 
 
@@ -121,8 +125,9 @@ def _flat_in_time(layer: Layer, shape: tuple[int, ...]) -> bool:
     return len(shape) == 5 and (layer.still or shape[2] == 1)
 
 
-def _upsamples(layer: Layer) -> bool:
-    return layer.shape.rows.up > 1 or layer.shape.columns.up > 1
+def _upsampled_axes(layer: Layer) -> int:
+    shape = layer.shape
+    return sum(up > 1 for up in (shape.rows.up, shape.columns.up, shape.up_t))
 
 
 def _gamma(layer: Layer) -> str:
@@ -135,13 +140,14 @@ def _size(module: torch.nn.Module | None, name: str) -> int:
     return value.numel() if isinstance(value, torch.Tensor) else 0
 
 
-def _phased(weight: torch.Tensor, rule: AxisRule, axis: int) -> torch.Tensor:
+def _phased(weight: torch.Tensor, up: int, axis: int) -> torch.Tensor:
     """Kernels of 3 behind an upsampling as two kernels of 2, one after the other in axis 0.
 
     An even output sees the input before it once and its own twice, an odd one its own twice and the
-    next one once; what sees the same input is added up.
+    next one once; what sees the same input is added up. A causal one in time sees one input less
+    ahead: the same two kernels make an input's later repetition and the earlier one of the next.
     """
-    if rule.up == 1:
+    if up == 1:
         return weight
     first, own, last = weight.float().unbind(axis)
     even = torch.stack((first, own + last), axis)
@@ -186,8 +192,9 @@ class _Packing:
     def _weight(self, layer: Layer) -> torch.Tensor:
         weight = self._used(layer)
         if layer.shape.kind == LayerKind.CONV:
-            # Columns first: the phases of the rows shall be the outer ones.
-            weight = _phased(_phased(weight, layer.shape.columns, -1), layer.shape.rows, -2)
+            # Columns first: the phases of the rows shall be around theirs, those of time outermost.
+            weight = _phased(_phased(weight, layer.shape.columns.up, -1), layer.shape.rows.up, -2)
+            weight = _phased(weight, layer.shape.up_t, -3)
         return _channels_last(weight.to(dtype=self._dtype))
 
     def _used(self, layer: Layer) -> torch.Tensor:

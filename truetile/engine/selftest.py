@@ -14,7 +14,6 @@ import torch
 
 from ..families.program import Declined, Program
 from ..stream import (
-    LayerKind,
     Segment,
     StreamLayer,
     StreamPlan,
@@ -23,7 +22,8 @@ from ..stream import (
     pass_targets,
     value_sizes,
 )
-from .exact import ExactJob, ExactRun
+from .exact_job import ExactJob, exact_run
+from .exact_stages import stages_of
 from .exact_weights import pack
 from .output import IDENTITY, HostBatch
 
@@ -84,10 +84,14 @@ def _difference(port: VaePort, program: Program) -> str | None:
 def _exact(port: VaePort, program: Program, source: torch.Tensor) -> torch.Tensor:
     """[1, C, T, H, W] of the exact engine, cut so that as much as possible is streamed."""
     _, c, t, h, w = source.shape
-    shapes = program.shapes
-    grouped = any(shape.groups for shape in shapes)
-    parts = _passes(shapes, (t, h, w, c)) if grouped else _cut(port, program, (t, h, w, c))
-    frames, height, columns, channels = value_sizes(shapes, (t, h, w, c))[-1]
+    shapes, clip = program.shapes, (t, h, w, c)
+    if program.roll is not None:
+        parts = _staged(program, clip)
+    elif any(shape.groups for shape in shapes):
+        parts = _passes(shapes, clip)
+    else:
+        parts = _cut(port, program, clip)
+    frames, height, columns, channels = value_sizes(shapes, clip)[-1]
     batch = HostBatch(
         1,
         channels,
@@ -99,7 +103,7 @@ def _exact(port: VaePort, program: Program, source: torch.Tensor) -> torch.Tenso
     )
     job = ExactJob(program, source[0], _same, batch.item(0), IDENTITY, port.device, port.dtype)
     weights = pack(program, port.device, port.dtype, port.weight)
-    ExactRun(job, [StreamPlan(tuple(parts), 0, 0.0)], weights).run()
+    exact_run(job, [StreamPlan(tuple(parts), 0, 0.0)], weights).run()
     return batch.finish()
 
 
@@ -114,16 +118,28 @@ def _cut(port: VaePort, program: Program, clip: tuple[int, int, int, int]) -> li
     return [*parts, Segment(cut, len(shapes), rows, chunks[1])]
 
 
+def _staged(program: Program, clip: tuple[int, int, int, int]) -> list[Segment]:
+    """Passes of each stage, the same for all of its spans."""
+    parts: list[Segment] = []
+    for stage in stages_of(program.shapes, program.roll, clip):
+        parts += stage.moved_out(_passes(stage.largest.shapes, stage.largest.clip))
+    return parts
+
+
 def _passes(shapes: Sequence[StreamLayer], clip: tuple[int, int, int, int]) -> list[Segment]:
     """Passes that store every third value only, in strips that no resolution divides."""
     sides = {
         value
         for index, shape in enumerate(shapes)
-        if shape.kind == LayerKind.ATTENTION
+        if shape.attends
         for value in (shape.source, index + 1)
     }
     stored = sorted(sides.union(pass_targets(shapes)[::3]) - {0})
-    return make_passes(shapes, clip, stored, _STRIP)
+    return [
+        # A chunk of one latent, but for attention, which is the only one to run whole.
+        Segment(one.first, one.last, one.rows, 1 if one.rows else 0, one.keep, one.over)
+        for one in make_passes(shapes, clip, stored, _STRIP)
+    ]
 
 
 def _input(port: VaePort, program: Program) -> torch.Tensor:

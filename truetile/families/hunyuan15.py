@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..stream import Shuffle, TimeRule
+from .builder import Builder
 from .packing import HUNYUAN
-from .program import Builder, Declined, Program, plain
+from .program import Declined, Program, plain
 
 if TYPE_CHECKING:
     import torch

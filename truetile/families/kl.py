@@ -13,9 +13,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..stream import Shuffle
+from .builder import Builder
 from .kl_names import Comfy, Diffusers
 from .packing import LATENT_PATCH
-from .program import Builder, Declined, Program, plain
+from .program import Declined, Program, plain
 
 if TYPE_CHECKING:
     import torch

@@ -31,12 +31,11 @@ class Comfy:
 
     def half(self, name: str) -> torch.nn.Module:
         half = getattr(self._module, name)
-        _require_class(half, name.capitalize())
-        _require(not getattr(half, "carried", False), "its convolutions are causal in time")
+        require_class(half, name.capitalize())
         _require(not getattr(half, "tanh_out", False), "its decoder ends in tanh")
         if name == "encoder":
             regularization = self._module.regularization
-            _require_class(regularization, "DiagonalGaussianRegularizer")
+            require_class(regularization, "DiagonalGaussianRegularizer")
             _require(not regularization.sample, "it samples its latents")
         return half
 
@@ -68,7 +67,7 @@ class Comfy:
         return block.norm, (block.q, block.k, block.v), block.proj_out
 
     def residual(self, block):
-        _require_class(block, "ResnetBlock")
+        require_class(block, "ResnetBlock")
         _require(not hasattr(block, "temb_proj"), "a block takes a timestep")
         shortcut = getattr(block, "nin_shortcut", getattr(block, "conv_shortcut", None))
         return block.norm1, block.conv1, block.norm2, block.conv2, shortcut
@@ -83,7 +82,7 @@ def _level(level: torch.nn.Module, name: str):
     resampling = getattr(level, name, None)
     if resampling is None:
         return blocks, None
-    _require_class(resampling, name.capitalize())
+    require_class(resampling, name.capitalize())
     _require(resampling.with_conv, f"its {name} has no convolution")
     factor = getattr(resampling, "scale_factor", 2.0)
     _require(factor == 2.0, f"its {name} has scale_factor={factor}")
@@ -102,8 +101,8 @@ class Diffusers:
 
     def half(self, name: str) -> torch.nn.Module:
         half = getattr(self._module, name)
-        _require_class(half, name.capitalize())
-        _require_class(half.conv_act, "SiLU")
+        require_class(half, name.capitalize())
+        require_class(half.conv_act, "SiLU")
         return half
 
     def entry(self) -> torch.nn.Module | None:
@@ -131,7 +130,7 @@ class Diffusers:
         ]
 
     def _level(self, level: torch.nn.Module, kind: str, name: str):
-        _require_class(level, kind)
+        require_class(level, kind)
         resamplings = list(getattr(level, name) or [])
         if not resamplings:
             return list(level.resnets), None
@@ -160,8 +159,8 @@ class Diffusers:
         return block.group_norm, (block.to_q, block.to_k, block.to_v), block.to_out[0]
 
     def residual(self, block):
-        _require_class(block, "ResnetBlock2D")
-        _require_class(block.nonlinearity, "SiLU")
+        require_class(block, "ResnetBlock2D")
+        require_class(block.nonlinearity, "SiLU")
         _require(block.time_emb_proj is None, "a block takes a timestep")
         _require(block.upsample is None and block.downsample is None, "a block resamples")
         _require(block.output_scale_factor == 1, "a block is rescaled")
@@ -173,6 +172,7 @@ def _require(true: bool, reason: str) -> None:
         raise Declined(reason)
 
 
-def _require_class(module: torch.nn.Module, name: str) -> None:
+def require_class(module: torch.nn.Module, name: str) -> None:
+    """Declines a part of another class."""
     found = type(module).__name__
     _require(found == name, f"a part is a {found}, not a {name}")

@@ -42,6 +42,7 @@ _CLASSES: dict[str, tuple[str, dict[str, Any]]] = {
             "latents_std": [1.0] * _WAN22_CHANNELS,
         },
     ),
+    "hunyuan1.0": ("AutoencoderKLHunyuanVideo", {}),
     "hunyuan1.5": ("AutoencoderKLHunyuanVideo15", {}),
     "sdxl": _image(4),
     "flux": _image(16, use_quant_conv=False, use_post_quant_conv=False),

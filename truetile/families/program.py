@@ -6,11 +6,13 @@ and are read when a program runs.
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..stream import AxisRule, LayerKind, Shuffle, StreamLayer, TimeRule
-from .packing import Packing, block, packed
+from ..stream import LayerKind, Span, StreamLayer
+from .packing import Packing
 
 if TYPE_CHECKING:
     import torch
@@ -51,13 +53,35 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Roll:
+    """Layers [first, last) take the clip in spans: `lead` frames of what they read, then `step`.
+
+    Their convolutions see the frames before a span, their group norms only those in it.
+    """
+
+    first: int
+    last: int
+    lead: int
+    step: int
+
+    def spans(self, frames: int) -> list[Span]:
+        """All spans of a clip of `frames`."""
+        edges = [0, *range(min(self.lead, frames), frames, self.step), frames]
+        return [Span(begin, end) for begin, end in itertools.pairwise(edges)]
+
+
+@dataclass(frozen=True)
 class Program:
-    """What `operation` of a family does, for clips or for single images (`still`)."""
+    """What `operation` of a family does, for clips or for single images (`still`).
+
+    All frames go through layer after layer, but for those of `roll`.
+    """
 
     family: str
     operation: str
     still: bool
     layers: tuple[Layer, ...]
+    roll: Roll | None = None
 
     @property
     def shapes(self) -> tuple[StreamLayer, ...]:
@@ -66,7 +90,7 @@ class Program:
     @property
     def frame_unit(self) -> int:
         """Frames behind the first one that its halvings of time make into one."""
-        return 2 ** sum(layer.time == TimeRule.HALVE for layer in self.shapes)
+        return 2 ** sum(layer.time.halves for layer in self.shapes)
 
     def sees_clip(self, first: int, last: int) -> bool:
         """Whether one of layers [first, last) needs all frames at once."""
@@ -76,178 +100,20 @@ class Program:
     @property
     def structure(self) -> tuple:
         """Equal for programs that differ in their weights only."""
-        return self.family, self.operation, self.still, self.shapes
+        return self.family, self.operation, self.still, self.shapes, self.roll
 
-
-class Builder:
-    """Collects layers one after the other; `value` is what the last one makes."""
-
-    def __init__(self, channels: int, still: bool, replicate: bool = False) -> None:
-        self._layers: list[Layer] = []
-        self._channels = [channels]
-        # With copies of it before a still, every temporal tap matters.
-        self._still = still and not replicate
-        self._kind_of_clip, self._replicate = still, replicate
-
-    @property
-    def value(self) -> int:
-        return len(self._layers)
-
-    @property
-    def channels(self) -> int:
-        """Of the last value."""
-        return self._channels[-1]
-
-    def conv(
-        self,
-        module: torch.nn.Module,
-        *,
-        source: int | None = None,
-        residual: int = -1,
-        norm: torch.nn.Module | None = None,
-        silu: bool = False,
-        up: int = 1,
-        stride: int = 1,
-        outputs: int = 0,
-    ) -> int:
-        """A convolution that keeps the size, doubles it (`up`) or halves it (`stride`).
-
-        The halving one has its zeros below and to the right only, as in every VAE of this kind.
-        """
-        weight = plain(module, "weight")
-        taps = weight.shape[2] if weight.dim() == 5 else 1
-        rules = [_rule(kernel, stride, up) for kernel in weight.shape[-2:]]
-        rows, columns = rules
-        kernel_t = 1 if self._still else taps
-        unpadded = rows.kernel == columns.kernel == kernel_t == up == 1 and norm is None
-        shape = StreamLayer(
-            LayerKind.CONV,
-            self.value if source is None else source,
-            weight.shape[1],
-            outputs or weight.shape[0],
-            residual,
-            kernel_t,
-            rows,
-            columns,
-            padded=not unpadded,
-            groups=_groups(norm),
-        )
-        layer = Layer(shape, module, norm, silu, None, outputs, self._still)
-        return self._add(replace(layer, replicate=self._replicate))
-
-    def attention(
-        self,
-        norm: torch.nn.Module,
-        qkv: torch.nn.Module | tuple[torch.nn.Module, ...],
-        proj: torch.nn.Module,
-        *,
-        clip: bool = False,
-        causal: bool = False,
-    ) -> int:
-        """One-head attention over each frame, or over the `clip`, added to its input.
-
-        `qkv` is one module or three.
-        """
-        channels = plain(proj, "weight").shape[0]
-        first, *more = qkv if isinstance(qkv, tuple) else (qkv,)
-        if len({part.bias is None for part in (first, *more)}) > 1:
-            raise Declined("only some of an attention's projections have a bias")
-        made = sum(plain(part, "weight").shape[0] for part in (first, *more))
-        if made != 3 * channels:
-            raise Declined(f"attention makes {made} channels of queries, keys and values")
-        kind = LayerKind.CLIP_ATTENTION if clip else LayerKind.ATTENTION
-        groups = _groups(norm)
-        shape = StreamLayer(kind, self.value, channels, channels, padded=False, groups=groups)
-        return self._add(Layer(shape, first, norm, proj=proj, more=tuple(more), causal=causal))
-
-    def shuffle(self, rule: Shuffle, packing: Packing) -> int:
-        """Takes pixels out of the channels or puts them in; nothing is repeated or averaged."""
-        pair = 1 if rule.time == TimeRule.SAME else 2
-        reads = self._channels[-1]
-        count = packed(block(1, max(rule.up, rule.down), pair))
-        unpacks = rule.up > 1 or rule.time == TimeRule.DOUBLE
-        if unpacks and reads % count:
-            raise Declined(f"{reads} channels are not blocks of {count}")
-        makes = reads // count if unpacks else reads * count
-        shape = StreamLayer(LayerKind.SHUFFLE, self.value, reads, makes, padded=False, shuffle=rule)
-        return self._add(Layer(shape, None, packing=packing))
-
-    def shortcut(self, value: int, rule: Shuffle, packing: Packing, used: int = 0) -> int:
-        """Adds an earlier value, read through `rule`, to what the last layer makes."""
-        if self._layers[-1].shape.residual >= 0:
-            self.shuffle(Shuffle(), packing)
-        last = self._layers.pop()
-        del self._channels[-1]
-        _check_shortcut(rule, packing, used or self._channels[value], last.shape.out_channels)
-        shape = replace_shape(
-            last.shape, residual=value, shortcut=rule, residual_channels=self._channels[value]
-        )
-        return self._add(replace(last, shape=shape, packing=packing, residual_used=used))
-
-    def time(self, module: torch.nn.Module, kind: LayerKind) -> int:
-        """A layer that doubles or halves the frames; for a still it does not exist."""
-        weight = plain(module, "weight")
-        if self._still:
-            return self.value
-        if weight.shape[2:] != (3, 1, 1):
-            raise Declined(f"a convolution of time with a kernel of {tuple(weight.shape[2:])}")
-        channels = weight.shape[1]
-        return self._add(Layer(StreamLayer(kind, self.value, channels, channels), module))
-
-    def program(self, family: str, operation: str) -> Program:
-        return Program(family, operation, self._kind_of_clip, tuple(self._layers))
-
-    def _add(self, layer: Layer) -> int:
-        shape = layer.shape
-        for name, value, channels in (
-            ("source", shape.source, shape.in_channels),
-            ("residual", shape.residual, shape.out_channels),
-        ):
-            through = name == "residual" and shape.residual_channels == self._channels[value]
-            if value >= 0 and self._channels[value] != channels and not through:
-                raise Declined(
-                    f"layer {len(self._layers)}: {name} has {self._channels[value]} channels, "
-                    f"its weights want {channels}"
-                )
-        self._layers.append(layer)
-        self._channels.append(shape.out_channels)
-        return self.value
-
-
-def _groups(norm: torch.nn.Module | None) -> int:
-    """Groups of a group norm, 0 for another one or none."""
-    groups = getattr(norm, "num_groups", 0)
-    if groups and (norm.weight is None or norm.bias is None):
-        raise Declined("a group norm without weights")
-    return groups
-
-
-def _rule(kernel: int, stride: int, up: int) -> AxisRule:
-    if stride > 1:
-        return AxisRule(kernel, stride, 0, kernel - stride, up)
-    if kernel % 2 == 0:
-        raise Declined(f"kernel of {kernel}: only odd ones keep the size")
-    return AxisRule(kernel, 1, kernel // 2, kernel // 2, up)
-
-
-def _check_shortcut(rule: Shuffle, packing: Packing, channels: int, makes: int) -> None:
-    """Declines a shortcut whose channels are neither repeated nor averaged evenly."""
-    pair = 1 if rule.time == TimeRule.SAME else 2
-    pixels = max(rule.up, rule.down)
-    unpacks = rule.up > 1 or rule.time == TimeRule.DOUBLE or (pixels == 1 and makes >= channels)
-    try:
-        if unpacks:
-            packing.axes(block(makes, pixels, pair), channels)
-        else:
-            packing.axes(block(channels, pixels, pair), makes)
-    except ValueError as error:
-        raise Declined(f"a shortcut of {error}") from error
+    def part(self, first: int, shapes: Sequence[StreamLayer]) -> Program:
+        """As many layers from `first` on as a program of their own, with these shapes."""
+        own = zip(self.layers[first : first + len(shapes)], shapes, strict=True)
+        layers = tuple(replace(layer, shape=shape) for layer, shape in own)
+        return replace(self, layers=layers, roll=None)
 
 
 def replace_shape(shape: StreamLayer, **changes) -> StreamLayer:
     """A copy with some fields changed, for either backend's type."""
     names = ("kind", "source", "in_channels", "out_channels", "residual", "kernel_t", "rows")
     names += ("columns", "padded", "shuffle", "shortcut", "residual_channels", "groups")
+    names += ("time_rule",)
     return StreamLayer(**({name: getattr(shape, name) for name in names} | changes))
 
 
@@ -268,6 +134,3 @@ def plain(module: torch.nn.Module, name: str) -> torch.Tensor:
     if type(weight.data) is not torch.Tensor or not weight.is_floating_point():
         raise Declined(f"{name} of {type(module).__name__} is quantised ({weight.dtype})")
     return weight
-
-
-__all__ = ["Builder", "Declined", "Layer", "Program", "plain"]

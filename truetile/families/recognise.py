@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import hunyuan15, kl, wan, wan22
+from . import hunyuan10, hunyuan15, kl, wan, wan22
 from .program import Declined, Program
 
 if TYPE_CHECKING:
     import torch
 
-_FAMILIES = (wan22, wan, hunyuan15, kl)
+_FAMILIES = (wan22, wan, hunyuan15, hunyuan10, kl)
 
 
 def program_of(module: torch.nn.Module, operation: str, *, still: bool) -> Program:

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..stream import LayerKind
-from .program import Builder, Declined, Program, plain
+from .builder import Builder
+from .program import Declined, Program, plain
 
 if TYPE_CHECKING:
     import torch

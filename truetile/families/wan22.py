@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..stream import Shuffle, TimeRule
+from .builder import Builder
 from .packing import WAN_PATCH, WAN_SHORTCUT
-from .program import Builder, Declined, Program, plain
+from .program import Declined, Program, plain
 from .wan import ComfyNames, DiffusersNames, add_block, add_encoder, decoder, require_four
 
 if TYPE_CHECKING:

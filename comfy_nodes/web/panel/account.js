@@ -72,6 +72,5 @@ function details(group) {
 }
 
 function notes(account) {
-  if (!account.notes.length) return null;
   return el("div", { class: "tt-soft tt-notes" }, account.notes.join("; "));
 }

@@ -30,6 +30,7 @@ const MIB = 2 ** 20;
 /** Bytes for people. A figure that is not known is never 0. */
 export function bytes(count) {
   if (count === null || count === undefined) return "not available";
+  if (count === 0) return "0";
   if (Math.abs(count) >= 1024 * MIB) return `${(count / 1024 / MIB).toFixed(2)} GiB`;
   return `${(count / MIB).toFixed(Math.abs(count) < 10 * MIB ? 1 : 0)} MiB`;
 }

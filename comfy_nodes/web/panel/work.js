@@ -38,17 +38,12 @@ function progress(running) {
   const track = el("div", { class: "tt-bar tt-progress" }, el("i", { style: { width: `${share}%` } }));
   track.setAttribute("role", "progressbar");
   if (known) track.setAttribute("aria-valuenow", share);
+  const far = `${known ? `${share} %, ` : ""}${seconds(running.seconds)}`;
   return el(
     "div",
     { class: "tt-running" },
-    el(
-      "div",
-      { class: "tt-line" },
-      el("b", {}, running.operation),
-      el("span", { class: "tt-name" }, running.plan || "preparing"),
-      el("span", { class: "tt-soft" }, `${known ? `${share} %, ` : ""}${seconds(running.seconds)}`),
-    ),
+    el("div", {}, `${running.operation}: ${running.plan || "preparing"}`),
     track,
-    el("div", { class: "tt-soft tt-notes" }, running.why),
+    el("div", { class: "tt-soft tt-notes" }, [far, running.why].filter(Boolean).join("; ")),
   );
 }

@@ -15,7 +15,7 @@ bool resizes(const Layers& layers, std::size_t at) {
   // The patches that a program begins or ends with are no level of their own.
   const bool inner = at > 0 && at + 1 < layers.size();
   return is_time(layer) || layer.rows.up > 1 || layer.rows.stride > 1 ||
-         (layer.kind == LayerKind::kShuffle && inner);
+         layer.time_rule != TimeRule::kSame || (layer.kind == LayerKind::kShuffle && inner);
 }
 
 /// Whether the streamed side changes size between the cut and the next one that is clean.

@@ -17,12 +17,13 @@ FramePlan::FramePlan(const Layers& layers, std::int64_t first, std::int64_t last
   // No clip is longer than 2^24 frames: beyond that the unit only has to stay too large.
   constexpr std::int64_t kLargest = std::int64_t{1} << 32;
   for (const StreamLayer& layer : layers_) {
-    if (layer.time() == TimeRule::kHalve) unit_ = std::min(2 * unit_, kLargest);
+    if (halves(layer.time())) unit_ = std::min(2 * unit_, kLargest);
+    if (layer.time() == TimeRule::kHalveAll) alone_ = 0;
   }
   require_range("chunk", chunk, 0, std::int64_t{1} << 24);
-  require((frames - 1) % unit_ == 0, "frames", text(frames),
-          text("1 more than a multiple of ", unit_));
-  units_ = 1 + (frames - 1) / unit_;
+  require((frames - alone_) % unit_ == 0, "frames", text(frames),
+          text(alone_ > 0 ? "1 more than " : "", "a multiple of ", unit_));
+  units_ = alone_ + (frames - alone_) / unit_;
   chunk_ = chunk > 0 ? chunk : units_;
   count_ = (units_ + chunk_ - 1) / chunk_;
 }
@@ -40,7 +41,7 @@ std::vector<LayerFrames> FramePlan::chunk(std::int64_t index) const {
 
 FramePlan::Ends FramePlan::ends(std::int64_t index) const {
   const std::int64_t units = std::min((index + 1) * chunk_, units_);
-  const std::int64_t start = units > 0 ? 1 + (units - 1) * unit_ : 0;
+  const std::int64_t start = units > 0 ? alone_ + (units - alone_) * unit_ : 0;
   Ends found;
   for (const StreamLayer& layer : layers_) {
     const std::int64_t at = layer.source - 1 - first_;

@@ -23,7 +23,8 @@ struct LayerFrames {
 ///
 /// Causal layers need nothing from the future, so that a chunk is pushed forward through all of
 /// them and every frame is made once. A unit is as many frames as the segment's halving of time
-/// makes into one; `frames` must be one more than a multiple of it (InvalidArgument).
+/// makes into one; `frames` must be one more than a multiple of it, or just a multiple where the
+/// clip goes on from another one and so has no first frame that stands alone (InvalidArgument).
 class FramePlan {
  public:
   FramePlan(const Layers& layers, std::int64_t first, std::int64_t last, std::int64_t frames,
@@ -44,6 +45,7 @@ class FramePlan {
   Layers layers_;  // of the segment
   std::int64_t first_;
   std::int64_t unit_ = 1;
+  std::int64_t alone_ = 1;  // frames that do not belong to a unit of several
   std::int64_t units_ = 1;
   std::int64_t chunk_ = 1;
   std::int64_t count_ = 1;

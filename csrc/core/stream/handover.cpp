@@ -6,7 +6,8 @@ namespace truetile {
 namespace {
 
 bool joins(const StreamLayer& layer, const StreamLayer& next, std::int64_t value) {
-  const bool plain = layer.rows.up == 1 && layer.columns.up == 1;
+  const bool plain = layer.rows.up == 1 && layer.columns.up == 1 &&
+                     layer.time() == TimeRule::kSame && next.time() == TimeRule::kSame;
   const bool own_size = layer.residual_channels == 0 && layer.shortcut == Shuffle{};
   // A stride beyond the kernel could leave out rows that were just made.
   return layer.kind == LayerKind::kConv && plain && own_size && next.kind == LayerKind::kConv &&

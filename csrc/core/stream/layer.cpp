@@ -45,8 +45,19 @@ void check_groups(const StreamLayer& layer, const std::string& where) {
   if (layer.groups == 0) return;
   require(layer.in_channels % layer.groups == 0, "groups", text(layer.groups),
           text("a divisor of in_channels=", layer.in_channels, where));
-  require(layer.source > 0, "source", text(layer.source),
-          text("what a layer made, where groups are set", where));
+}
+
+std::string_view name_of(TimeRule rule) {
+  constexpr std::array<std::string_view, 5> kNames = {"SAME", "DOUBLE", "HALVE", "DOUBLE_ALL",
+                                                      "HALVE_ALL"};
+  return kNames[static_cast<std::size_t>(rule)];
+}
+
+void check_time(const StreamLayer& layer, const std::string& where) {
+  const bool three = layer.kind == LayerKind::kConv && layer.kernel_t == 3 && layer.padded;
+  require(layer.time_rule == TimeRule::kSame || three, "time_rule",
+          std::string(name_of(layer.time_rule)),
+          text("SAME unless a padded convolution with kernel_t=3", where));
 }
 
 /// The size of a layer's residual as the layer reads it.
@@ -80,14 +91,13 @@ std::int64_t AxisRule::end(std::int64_t out, std::int64_t n) const noexcept {
 }
 
 std::int64_t StreamLayer::cached_frames() const noexcept {
-  if (kind == LayerKind::kTimeUp) return 2;
-  return kind == LayerKind::kTimeDown ? 1 : kernel_t - 1;
+  return kind == LayerKind::kTimeDown ? 1 : taps_t() - 1;
 }
 
 TimeRule StreamLayer::time() const noexcept {
   if (kind == LayerKind::kTimeUp) return TimeRule::kDouble;
   if (kind == LayerKind::kTimeDown) return TimeRule::kHalve;
-  return kind == LayerKind::kShuffle ? shuffle.time : TimeRule::kSame;
+  return kind == LayerKind::kShuffle ? shuffle.time : time_rule;
 }
 
 std::int64_t StreamLayer::frames(std::int64_t n) const noexcept { return frames_made(time(), n); }
@@ -132,6 +142,7 @@ std::vector<Size> value_sizes(const Layers& layers, const Size& clip) {
     require_range("in_channels", layer.in_channels, c, c, where);
     require_range("out_channels", layer.out_channels, 1, kMaxEdge, where);
     check_groups(layer, where);
+    check_time(layer, where);
     const Size size = {layer.frames(t), layer.height(h), layer.width(w), layer.out_channels};
     check_size(size, index);
     require(layer.residual != 0 || layer.shortcut == Shuffle{}, "residual", "0",
@@ -141,7 +152,7 @@ std::vector<Size> value_sizes(const Layers& layers, const Size& clip) {
     require(same, "residual", text(layer.residual), text("a value of the layer's size", where));
     const std::int64_t packed = layer.shuffle.averaged(layer.in_channels, 1);
     const std::int64_t unpacked = layer.out_channels * layer.shuffle.up * layer.shuffle.up *
-                                  (layer.shuffle.time == TimeRule::kDouble ? 2 : 1);
+                                  (doubles(layer.shuffle.time) ? 2 : 1);
     require(layer.kind != LayerKind::kShuffle || packed == unpacked, "out_channels",
             text(layer.out_channels), text("such that a shuffle keeps every value", where));
     const bool kept = !layer.attends() || sizes[static_cast<std::size_t>(layer.source)] == size;

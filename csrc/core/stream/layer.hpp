@@ -70,11 +70,25 @@ struct StreamLayer {
   std::int64_t residual_channels = 0;  ///< of its residual; 0: as many as its own
   /// Of the group norm before it, 0 without one: that needs the moments of the whole source first.
   std::int64_t groups = 0;
+  /// Of a convolution: it halves the frames by a stride, or doubles them before it sees them. Each
+  /// is repeated but the first one of the clip, before which copies of it stand. An output then
+  /// sees two frames only, so that this is done with the frames that are there, like upsampling in
+  /// space.
+  TimeRule time_rule = TimeRule::kSame;
 
   [[nodiscard]] bool attends() const noexcept {
     return kind == LayerKind::kAttention || kind == LayerKind::kClipAttention;
   }
   [[nodiscard]] TimeRule time() const noexcept;
+  /// Phases in time of its convolution: 2 where that doubles the frames before it sees them.
+  [[nodiscard]] std::int64_t up_t() const noexcept {
+    return kind == LayerKind::kConv && doubles(time_rule) ? 2 : 1;
+  }
+  /// Frames that an output of its convolution reads.
+  [[nodiscard]] std::int64_t taps_t() const noexcept {
+    if (kind != LayerKind::kConv) return 3;
+    return up_t() > 1 ? 2 : kernel_t;
+  }
   /// As of `rows`, with shuffles taken into account.
   [[nodiscard]] std::int64_t begin(std::int64_t out, std::int64_t n) const noexcept;
   [[nodiscard]] std::int64_t end(std::int64_t out, std::int64_t n) const noexcept;

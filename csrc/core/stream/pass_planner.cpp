@@ -201,8 +201,8 @@ class Planner {
   }
 
   [[nodiscard]] bool resamples(std::int64_t value) const {
-    const AxisRule& rows = layers_[static_cast<std::size_t>(value)].rows;
-    return rows.up > 1 || rows.stride > 1;
+    const StreamLayer& layer = layers_[static_cast<std::size_t>(value)];
+    return layer.rows.up > 1 || layer.rows.stride > 1 || layer.time_rule != TimeRule::kSame;
   }
 
   const Layers& layers_;

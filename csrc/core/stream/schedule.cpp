@@ -40,8 +40,8 @@ std::int64_t attention_piece(std::int64_t tokens) noexcept {
 double layer_macs(const StreamLayer& layer, std::int64_t tokens) noexcept {
   if (layer.attends()) return static_cast<double>(4 * layer.in_channels + 2 * tokens);
   if (layer.kind == LayerKind::kShuffle) return 0;
-  const std::int64_t taps = layer.kind == LayerKind::kConv ? layer.kernel_t : 3;
-  return static_cast<double>(taps * layer.rows.taps() * layer.columns.taps() * layer.in_channels);
+  const std::int64_t taps = layer.taps_t() * layer.rows.taps() * layer.columns.taps();
+  return static_cast<double>(taps * layer.in_channels);
 }
 
 Schedule::Schedule(const Layers& layers, const Size& clip, const Segment& segment,
@@ -161,8 +161,9 @@ std::int64_t Schedule::call(std::size_t at) const {
   std::int64_t frames = frames_.convolved[at];
   if (layer.kind == LayerKind::kTimeUp) frames *= 2;
   if (layer.kind == LayerKind::kTimeDown) frames /= 2;
+  if (layer.kind == LayerKind::kConv && halves(layer.time())) frames = frames_.out[at];
   // Phases are made side by side in the channels, one row and column of each too many.
-  const std::int64_t phases = layer.rows.up * layer.columns.up;
+  const std::int64_t phases = layer.up_t() * layer.rows.up * layer.columns.up;
   const Size result = {frames, layer.rows.up > 1 ? rows_.padded[at] - 1 : rows_.out[at],
                        layer.columns.up > 1 ? padded(at)[2] - 1 : size[2], size[3] * phases};
   // Unpadded convolutions may copy what they read; a shuffle what it makes for the host.

@@ -5,14 +5,16 @@
 namespace truetile {
 
 std::int64_t frames_made(TimeRule rule, std::int64_t n) noexcept {
-  if (rule == TimeRule::kDouble) return n > 0 ? 2 * n - 1 : 0;
-  return rule == TimeRule::kHalve ? (n + 1) / 2 : n;
+  const std::int64_t alone = rule == TimeRule::kDouble || rule == TimeRule::kHalve ? 1 : 0;
+  if (doubles(rule)) return std::max<std::int64_t>(0, 2 * n - alone);
+  return halves(rule) ? (n + alone) / 2 : n;
 }
 
 Span frames_read(TimeRule rule, Span made) noexcept {
   const auto edge = [rule](std::int64_t frame) {
-    if (rule == TimeRule::kDouble) return (frame + 1) / 2;
-    return rule == TimeRule::kHalve && frame > 0 ? 2 * frame - 1 : frame;
+    if (doubles(rule)) return (frame + 1) / 2;
+    if (halves(rule) && frame > 0) return 2 * frame - (rule == TimeRule::kHalve ? 1 : 0);
+    return frame;
   };
   return {edge(made.begin), edge(made.end)};
 }
@@ -30,7 +32,7 @@ Span Shuffle::rows(Span out) const noexcept {
 }
 
 std::int64_t Shuffle::averaged(std::int64_t channels, std::int64_t out_channels) const noexcept {
-  const std::int64_t pixels = down * down * (time == TimeRule::kHalve ? 2 : 1);
+  const std::int64_t pixels = down * down * (halves(time) ? 2 : 1);
   return std::max<std::int64_t>(1, channels * pixels / out_channels);
 }
 

@@ -6,8 +6,22 @@
 
 namespace truetile {
 
-/// What becomes of frames. The first one stands alone; those behind it are doubled or halved.
-enum class TimeRule : std::uint8_t { kSame = 0, kDouble = 1, kHalve = 2 };
+/// What becomes of frames. The first one stands alone; those behind it are doubled or halved. A
+/// clip that goes on from another one has no such first frame: there all frames are.
+enum class TimeRule : std::uint8_t {
+  kSame = 0,
+  kDouble = 1,
+  kHalve = 2,
+  kDoubleAll = 3,
+  kHalveAll = 4
+};
+
+[[nodiscard]] constexpr bool doubles(TimeRule rule) noexcept {
+  return rule == TimeRule::kDouble || rule == TimeRule::kDoubleAll;
+}
+[[nodiscard]] constexpr bool halves(TimeRule rule) noexcept {
+  return rule == TimeRule::kHalve || rule == TimeRule::kHalveAll;
+}
 
 /// Frames made of `n` frames.
 [[nodiscard]] std::int64_t frames_made(TimeRule rule, std::int64_t n) noexcept;

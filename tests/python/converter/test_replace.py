@@ -206,6 +206,19 @@ def test_a_taller_node_covers_no_other() -> None:
     )
 
 
+def test_a_node_that_will_show_a_picture_has_room_for_it() -> None:
+    """Saved before the first run it is low, and the grown decode would stand in its picture."""
+    ui = text_to_image()
+    decode = next(node for node in ui.nodes if node["type"] == "VAEDecode")
+    x, y = decode["pos"]
+    ui.add("PreviewImage", pos=[x + decode["size"][0] + 20, y - 130], size=[210, 58])
+    done = converted(ui.document())
+    (x, y), (w, _) = (node_of(done, decode["id"])[name] for name in ("pos", "size"))
+    shown = next(node for node in done.document["nodes"] if node["type"] == "PreviewImage")
+    (a, b), (c, _) = shown["pos"], shown["size"]
+    assert x + w <= a or a + c <= x or y - 30 >= b + 300
+
+
 def test_everything_else_keeps_its_bytes() -> None:
     text = json.dumps(text_to_image().document(), indent=4, ensure_ascii=True)
     text = text.replace("8.0", "8.00").replace("0.75", "75E-2").replace("[\n", "[ \n")

@@ -2,7 +2,8 @@
 
 Causal layers need nothing from the future, so that a chunk is pushed forward through all of them
 and every frame is made once. Chunks are counted in units: the frames behind the first one that the
-segment's halving of time makes into one.
+segment's halving of time makes into one; where the clip goes on from another one there is no such
+first frame.
 """
 
 from __future__ import annotations
@@ -40,12 +41,14 @@ class FramePlan:
         self._first, self._frames = first, frames
         self.unit = 1
         for layer in self.layers:
-            if layer.time == TimeRule.HALVE:
+            if layer.time.halves:
                 self.unit = min(2 * self.unit, 1 << 32)
+        self._alone = 0 if any(layer.time == TimeRule.HALVE_ALL for layer in self.layers) else 1
         require_range("chunk", chunk, 0, 1 << 24)
-        if (frames - 1) % self.unit:
-            raise InvalidArgument(f"frames={frames}: must be 1 more than a multiple of {self.unit}")
-        self._units = 1 + (frames - 1) // self.unit
+        if (frames - self._alone) % self.unit:
+            more = "1 more than " if self._alone else ""
+            raise InvalidArgument(f"frames={frames}: must be {more}a multiple of {self.unit}")
+        self._units = self._alone + (frames - self._alone) // self.unit
         self._chunk = chunk or self._units
         self.count = -(-self._units // self._chunk)
 
@@ -60,7 +63,7 @@ class FramePlan:
     def _ends(self, index: int) -> list[tuple[int, int]]:
         """Frames (read, made) by each layer when chunk `index` is done."""
         units = min((index + 1) * self._chunk, self._units)
-        start = 1 + (units - 1) * self.unit if units else 0
+        start = self._alone + (units - self._alone) * self.unit if units else 0
         made: list[int] = []
         ends = []
         for layer in self.layers:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from .layer import LayerKind, StreamLayer
 from .rows import RowPlan, StripRows
-from .shuffle import Shuffle
+from .shuffle import Shuffle, TimeRule
 
 
 class Handover(enum.IntEnum):
@@ -48,7 +48,7 @@ def handovers(layers: Sequence[StreamLayer], first: int, rows: RowPlan) -> list[
 
 
 def _joins(layer: StreamLayer, following: StreamLayer, value: int) -> bool:
-    plain = layer.rows.up == layer.columns.up == 1
+    plain = layer.rows.up == layer.columns.up == 1 and layer.time == following.time == TimeRule.SAME
     own_size = layer.residual_channels == 0 and layer.shortcut == Shuffle()
     convolved = layer.kind == following.kind == LayerKind.CONV
     # A stride beyond the kernel could leave out rows that were just made.

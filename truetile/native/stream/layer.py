@@ -86,7 +86,10 @@ class AxisRule:
 class StreamLayer:
     """One layer. `padded`: its input is first written, normalised, into a buffer with zeros around.
 
-    `kernel_t`: frames a causal convolution sees, the last of them its own. `shuffle`: how a shuffle
+    `kernel_t`: frames a causal convolution sees, the last of them its own. `time_rule`: it halves
+    the frames by a stride, or doubles them before it sees them: each is repeated but the first one
+    of the clip, before which copies of it stand. An output then sees two frames only, so that this
+    is done with the frames that are there, like upsampling in space. `shuffle`: how a shuffle
     reads its source; `shortcut`: how any layer reads its residual of `residual_channels` (0: as
     many as its own). `groups` of the group norm before it, 0 without one: such a norm needs the
     moments of the whole source first.
@@ -105,6 +108,7 @@ class StreamLayer:
     shortcut: Shuffle = field(default_factory=Shuffle)
     residual_channels: int = 0
     groups: int = 0
+    time_rule: TimeRule = TimeRule.SAME
 
     @property
     def attends(self) -> bool:
@@ -116,7 +120,7 @@ class StreamLayer:
             return TimeRule.DOUBLE
         if self.kind == LayerKind.TIME_DOWN:
             return TimeRule.HALVE
-        return self.shuffle.time if self.kind == LayerKind.SHUFFLE else TimeRule.SAME
+        return self.shuffle.time if self.kind == LayerKind.SHUFFLE else self.time_rule
 
     @property
     def vertical(self) -> AxisRule | Shuffle:
@@ -130,11 +134,21 @@ class StreamLayer:
         return channels > 0 and self.shortcut.averaged(channels, self.out_channels) > 1
 
     @property
+    def up_t(self) -> int:
+        """Phases in time of its convolution: 2 where it doubles the frames before it sees them."""
+        return 2 if self.kind == LayerKind.CONV and self.time_rule.doubles else 1
+
+    @property
+    def taps_t(self) -> int:
+        """Frames that an output of its convolution reads."""
+        if self.kind != LayerKind.CONV:
+            return 3
+        return 2 if self.up_t > 1 else self.kernel_t
+
+    @property
     def cached_frames(self) -> int:
         """Frames before a chunk that its convolution reads."""
-        if self.kind == LayerKind.TIME_UP:
-            return 2
-        return 1 if self.kind == LayerKind.TIME_DOWN else self.kernel_t - 1
+        return 1 if self.kind == LayerKind.TIME_DOWN else self.taps_t - 1
 
     def frames(self, n: int) -> int:
         """Frames complete when `n` input frames are."""
@@ -162,6 +176,7 @@ def value_sizes(layers: Sequence[StreamLayer], clip: Size) -> list[Size]:
         require_range("in_channels", layer.in_channels, c, c, f" (layer {index})")
         require_range("out_channels", layer.out_channels, 1, MAX_EDGE, f" (layer {index})")
         _check_groups(layer, index)
+        _check_time(layer, index)
         across = layer.shuffle if layer.kind == LayerKind.SHUFFLE else layer.columns
         size = (layer.frames(t), layer.vertical.size(h), across.size(w), layer.out_channels)
         _check_size(size, index)
@@ -189,7 +204,7 @@ def _shortcut_size(layer: StreamLayer, size: Size) -> Size:
 
 def _check_shuffled(layer: StreamLayer, index: int) -> None:
     packed = layer.shuffle.averaged(layer.in_channels, 1)
-    pair = 2 if layer.shuffle.time == TimeRule.DOUBLE else 1
+    pair = 2 if layer.shuffle.time.doubles else 1
     unpacked = layer.out_channels * layer.shuffle.up**2 * pair
     allowed = f"such that a shuffle keeps every value (layer {index})"
     require(packed == unpacked, "out_channels", layer.out_channels, allowed)
@@ -216,8 +231,13 @@ def _check_groups(layer: StreamLayer, index: int) -> None:
     require_range("groups", layer.groups, 0, layer.in_channels, where)
     even = layer.groups == 0 or layer.in_channels % layer.groups == 0
     require(even, "groups", layer.groups, f"a divisor of in_channels={layer.in_channels}{where}")
-    made = layer.groups == 0 or layer.source > 0
-    require(made, "source", layer.source, f"what a layer made, where groups are set{where}")
+
+
+def _check_time(layer: StreamLayer, index: int) -> None:
+    three = layer.kind == LayerKind.CONV and layer.kernel_t == 3 and layer.padded
+    allowed = f"SAME unless a padded convolution with kernel_t=3 (layer {index})"
+    plain = layer.time_rule == TimeRule.SAME
+    require(plain or three, "time_rule", layer.time_rule.name, allowed)
 
 
 def _check_size(size: Size, index: int) -> None:

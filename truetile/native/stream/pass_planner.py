@@ -15,6 +15,7 @@ from .costs import Speed, StreamPlan, segment_seconds, store_bytes, strip_height
 from .layer import LayerKind, Size, StreamLayer, clean_cuts, value_sizes
 from .passes import has_attention, may_overwrite, outside_reads, pass_targets
 from .schedule import Schedule, Segment, layer_macs
+from .shuffle import TimeRule
 
 _CHUNKS = (16, 8, 4, 3, 2, 1)
 _STEP = 12  # the next plan is smaller by at least one part in so many
@@ -188,5 +189,5 @@ class _Planner:
         return store_bytes(self._sizes[value], self._elem_bytes) if inside else 0
 
     def _resamples(self, value: int) -> bool:
-        rows = self._layers[value].rows
-        return rows.up > 1 or rows.stride > 1
+        layer = self._layers[value]
+        return layer.rows.up > 1 or layer.rows.stride > 1 or layer.time_rule != TimeRule.SAME

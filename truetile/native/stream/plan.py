@@ -16,6 +16,7 @@ from .costs import Speed, StreamPlan, segment_seconds, store_bytes, strip_height
 from .layer import LayerKind, Size, StreamLayer, clean_cuts, value_sizes
 from .pass_planner import pass_plans
 from .schedule import Schedule, Segment
+from .shuffle import TimeRule
 
 _CHUNKS = (0, 16, 8, 4, 3, 2, 1)
 
@@ -68,7 +69,7 @@ def _is_time(layer: StreamLayer) -> bool:
 
 def _resizes(layers: Sequence[StreamLayer], at: int) -> bool:
     layer = layers[at]
-    resampled = layer.rows.up > 1 or layer.rows.stride > 1
+    resampled = layer.rows.up > 1 or layer.rows.stride > 1 or layer.time_rule != TimeRule.SAME
     # The patches that a program begins or ends with are no level of their own.
     inner = 0 < at < len(layers) - 1
     return _is_time(layer) or resampled or (layer.kind == LayerKind.SHUFFLE and inner)

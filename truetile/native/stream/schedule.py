@@ -69,8 +69,7 @@ def layer_macs(layer: StreamLayer, tokens: int) -> int:
         return 4 * layer.in_channels + 2 * tokens
     if layer.kind == LayerKind.SHUFFLE:
         return 0
-    taps = layer.kernel_t if layer.kind == LayerKind.CONV else 3
-    return taps * layer.rows.taps * layer.columns.taps * layer.in_channels
+    return layer.taps_t * layer.rows.taps * layer.columns.taps * layer.in_channels
 
 
 class Schedule:
@@ -229,14 +228,13 @@ class Schedule:
             total = (values + rows * tokens) * self.elem_bytes
             total += rows * tokens * _FP32_BYTES
             return round_up(total, BLOCK)
-        frames = self._frames.convolved[at]
-        convolved = {LayerKind.TIME_UP: 2 * frames, LayerKind.TIME_DOWN: frames // 2}
         # Phases are made side by side in the channels, one row and column of each too many.
+        phases = layer.up_t * layer.rows.up * layer.columns.up
         result = (
-            convolved.get(layer.kind, frames),
+            self._convolved(at),
             self._rows.padded[at] - 1 if layer.rows.up > 1 else self._rows.out[at],
             self._padded(at)[2] - 1 if layer.columns.up > 1 else w,
-            c * layer.rows.up * layer.columns.up,
+            c * phases,
         )
         # Unpadded convolutions may copy what they read.
         columns = self.sizes[layer.source][2]
@@ -250,7 +248,7 @@ class Schedule:
             total = self._blocks(result) + scratch + (0 if layer.padded else self._blocks(read))
         # The phases of a result that has no place of its own are put together in a new one.
         placed = self.segment.keep and self.segment.last + 1 < len(self.sizes)
-        if layer.rows.up * layer.columns.up > 1 and at + 1 == len(self.layers) and not placed:
+        if phases > 1 and at + 1 == len(self.layers) and not placed:
             total += self._blocks(made)
         if layer.averages:
             total += self._blocks(made)
@@ -259,6 +257,15 @@ class Schedule:
         if layer.residual == 0:
             total += self._fetched((*made[:3], layer.residual_channels or c))
         return total
+
+    def _convolved(self, at: int) -> int:
+        """The most frames that the convolution of layer `first + at` makes of each phase."""
+        layer, frames = self.layers[at], self._frames.convolved[at]
+        if layer.kind == LayerKind.TIME_UP:
+            return 2 * frames
+        if layer.kind == LayerKind.TIME_DOWN:
+            return frames // 2
+        return self._frames.out[at] if layer.time.halves else frames
 
     def _fetched(self, shape: Size) -> int:
         """Of the clip: once as it lies on the host, once converted, once in the VAE's dtype."""

@@ -9,27 +9,42 @@ from ..grid import Span
 
 
 class TimeRule(enum.IntEnum):
-    """What becomes of frames. The first one stands alone; those behind it double or halve."""
+    """What becomes of frames. The first one stands alone; those behind it double or halve.
+
+    A clip that goes on from another one has no such first frame: there all frames do (..._ALL).
+    """
 
     SAME = 0
     DOUBLE = 1
     HALVE = 2
+    DOUBLE_ALL = 3
+    HALVE_ALL = 4
+
+    @property
+    def doubles(self) -> bool:
+        return self in (TimeRule.DOUBLE, TimeRule.DOUBLE_ALL)
+
+    @property
+    def halves(self) -> bool:
+        return self in (TimeRule.HALVE, TimeRule.HALVE_ALL)
 
 
 def frames_made(rule: TimeRule, n: int) -> int:
     """Frames made of `n` frames."""
-    if rule == TimeRule.DOUBLE:
-        return 2 * n - 1 if n else 0
-    return (n + 1) // 2 if rule == TimeRule.HALVE else n
+    if rule.doubles:
+        return max(0, 2 * n - (rule == TimeRule.DOUBLE))
+    return (n + (rule == TimeRule.HALVE)) // 2 if rule.halves else n
 
 
 def frames_read(rule: TimeRule, made: Span) -> Span:
     """The frames of which `made` are made, where both begin and end with whole pairs."""
 
     def edge(frame: int) -> int:
-        if rule == TimeRule.DOUBLE:
+        if rule.doubles:
             return (frame + 1) // 2
-        return 2 * frame - 1 if rule == TimeRule.HALVE and frame else frame
+        if rule.halves and frame:
+            return 2 * frame - (rule == TimeRule.HALVE)
+        return frame
 
     return Span(edge(made.begin), edge(made.end))
 
@@ -64,5 +79,5 @@ class Shuffle:
 
     def averaged(self, channels: int, out_channels: int) -> int:
         """Values that become one, where `channels` become `out_channels`; at least 1."""
-        pixels = self.down**2 * (2 if self.time == TimeRule.HALVE else 1)
+        pixels = self.down**2 * (2 if self.time.halves else 1)
         return max(1, channels * pixels // out_channels)
