@@ -9,7 +9,7 @@ export CMAKE_BUILD_PARALLEL_LEVEL := $(JOBS)
 
 NATIVE_SOURCES := CMakeLists.txt pyproject.toml $(shell find cmake csrc tests/cpp -type f)
 
-.PHONY: demo test docs lint format native asan tsan test-windows test-comfyui clean
+.PHONY: demo test docs lint format native asan tsan wheel test-wheel test-oldest-torch test-windows test-comfyui clean
 
 demo: $(VENV)/.native
 	$(BIN)/truetile demo --out demo $(DEMO_ARGS)
@@ -48,6 +48,17 @@ asan tsan: $(VENV)/.env
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/cmake --preset $@
 	$(BIN)/cmake --build --preset $@
 	$(BIN)/ctest --preset $@ -j $(JOBS)
+
+# A manylinux wheel for each CPython that is here, in dist/; each in an environment of its own; their
+# ops under the oldest torch, which takes a download of 0.9 GB.
+wheel: $(VENV)/.env
+	BIN=$(BIN) BUILD=$(VENV)/build/wheels JOBS=$(JOBS) bash tools/build_wheels.sh
+
+test-wheel: $(VENV)/.env
+	BIN=$(BIN) bash tools/try_wheels.sh
+
+test-oldest-torch: $(VENV)/.env
+	BIN=$(BIN) bash tools/try_oldest_torch.sh $(VENV)/build/wheels/installed/truetile/_lib
 
 # The core and the CPU kernels by MinGW-w64, tested under Wine; skipped out loud where these lack.
 test-windows: $(VENV)/.env

@@ -48,7 +48,8 @@ def test_it_decodes_without_a_compiler_and_says_so(comfyui, pack, bare, tmp_path
         source = graph.add("LoadLatent", latent=latent)[0]
         node = graph.add("TrueTileVAEDecode", samples=source, vae=graph.vae(), **settings_of({}))
         graph.save("bare", images=node[0])
-        report = running.run(graph.prompt)[node.name]["text"][0]
+        shown = graph.add("PreviewAny", source=node[1])
+        report = running.run(graph.prompt)[shown.name]["text"][0]
     finally:
         running.stop()
     assert saved(running, "bare").shape == (5, 96, 128, 3)

@@ -131,8 +131,8 @@ def test_plots_show_the_measured_figures(tmp_path) -> None:
     drawn = [node.text for node in ET.fromstring(text).iter() if node.tag.endswith("text")]
     assert "TrueTile exact" in drawn and "Qwen-Image decode 2048x2048" in drawn
     assert {path.stem for path in tmp_path.iterdir()} == {
-        "blended_error.svg", "blended_seconds.svg", "exact_error.svg", "exact_peak.svg",
-        "exact_seconds.svg",
+        "attention.svg", "blended_error.svg", "blended_seconds.svg", "exact_error.svg",
+        "exact_peak.svg", "exact_seconds.svg", "kernels.svg",
     }  # fmt: skip
 
 

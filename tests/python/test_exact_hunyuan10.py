@@ -62,6 +62,19 @@ def test_encode_equals_the_module(vae, size) -> None:
     check(vae, "encode", pixels(*size))
 
 
+@pytest.mark.parametrize("operation", ["decode", "encode"])
+def test_a_still_is_a_clip_of_one_frame_for_less_work(vae, operation: str) -> None:
+    source = latents(1, 5, 4) if operation == "decode" else pixels(1, 40, 32)
+    want = reference(vae, operation, source)
+    macs = []
+    for still in (True, False):
+        program = program_of(vae, operation, still=still)
+        got, run = run_program(program, source, plans_of(program, source)[:1])
+        assert difference(got, want) <= TOLERANCE
+        macs.append(run.tally.macs)
+    assert macs[0] < 0.6 * macs[1], "upsampling and attention have less to save"
+
+
 @pytest.mark.parametrize("size", [(1, 7, 5), (2, 5, 3), (3, 4, 6), (5, 3, 3), (9, 3, 2)])
 def test_decode_in_spans_has_norms_of_each_span_alone(vae, size) -> None:
     z = latents(*size)

@@ -75,7 +75,7 @@ class RolledRun:
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
-            raise LadderExhausted(f"out of memory: no room for {size} between stages") from error
+            raise LadderExhausted(f"out of memory: no room for {size} between stages") from None
 
     def _attempt(self, stage: Stage, task: Task, check_interrupt, report) -> bool:
         """All parts of a stage on the plan at hand; False when memory ran out."""

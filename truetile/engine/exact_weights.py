@@ -121,7 +121,7 @@ def _used_shape(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _flat_in_time(layer: Layer, shape: tuple[int, ...]) -> bool:
-    """Whether only the last temporal tap of its kernel matters."""
+    """Whether all temporal taps of its kernel are one."""
     return len(shape) == 5 and (layer.still or shape[2] == 1)
 
 
@@ -198,12 +198,12 @@ class _Packing:
         return _channels_last(weight.to(dtype=self._dtype))
 
     def _used(self, layer: Layer) -> torch.Tensor:
-        """The part of a convolution's weight that matters, without a temporal axis of one tap."""
+        """What matters of a convolution's weight, without a temporal axis of one tap."""
         weight = self._moved(layer.conv, "weight")
         if layer.outputs:
             weight = weight[: layer.outputs]
         if _flat_in_time(layer, weight.shape):
-            weight = weight[:, :, -1]
+            weight = weight.float().sum(2) if layer.replicate else weight[:, :, -1]
         if layer.shape.attends:
             others = (self._moved(part, "weight").flatten(1) for part in layer.more)
             weight = torch.cat([weight.flatten(1), *others])

@@ -19,9 +19,7 @@ class Builder:
     def __init__(self, channels: int, still: bool, replicate: bool = False) -> None:
         self._layers: list[Layer] = []
         self._channels = [channels]
-        # With copies of it before a still, every temporal tap matters.
-        self._still = still and not replicate
-        self._kind_of_clip, self._replicate = still, replicate
+        self._still, self._replicate = still, replicate
         self._roll: Roll | None = None
 
     @property
@@ -70,7 +68,7 @@ class Builder:
             columns,
             padded=not unpadded,
             groups=_groups(norm),
-            time_rule=time,
+            time_rule=TimeRule.SAME if self._still else time,
         )
         layer = Layer(shape, module, norm, silu, None, outputs, self._still)
         return self._add(replace(layer, replicate=self._replicate))
@@ -140,7 +138,7 @@ class Builder:
 
     def program(self, family: str, operation: str) -> Program:
         layers = tuple(self._layers)
-        return Program(family, operation, self._kind_of_clip, layers, self._roll)
+        return Program(family, operation, self._still, layers, self._roll)
 
     def _add(self, layer: Layer) -> int:
         shape = layer.shape

@@ -33,9 +33,10 @@ class Layer:
     that only the last temporal tap of each kernel matters: `still`.
 
     `replicate`: around its input, in space and before the first frame, stand copies of its edges
-    instead of zeros. `packing` says how a shuffle or a shortcut finds its channels; of the residual
-    the first `residual_used` channels count (0: all). `causal` attention over the clip looks at no
-    later frame. `conv` is None for a shuffle.
+    instead of zeros; all temporal taps of a still see the same frame then. `packing` says how a
+    shuffle or a shortcut finds its channels; of the residual the first `residual_used` channels
+    count (0: all). `causal` attention over the clip looks at no later frame. `conv` is None for a
+    shuffle.
     """
 
     shape: StreamLayer
