@@ -34,6 +34,7 @@ class SegmentBuffers:
         self._caches = [torch.empty(shape, **new) for shape in schedule.caches]
         count = -(-schedule.workspace_bytes // schedule.elem_bytes)
         self._workspace = torch.empty(count, **new)
+        self._pieces: dict[tuple[int, tuple[int, ...]], torch.Tensor] = {}
         self._first, self._last = schedule.segment.first, len(self._lines) - 1
         self._columns = [size[2] for size in schedule.sizes]
         self._sizes = [schedule.made(at) for at in range(len(self._lines))]
@@ -134,7 +135,13 @@ class SegmentBuffers:
         self._lines[at][frames.begin : frames.end, : rows.shape[1]].copy_(rows)
 
     def _piece(self, index: int, shape: tuple[int, ...]) -> torch.Tensor:
-        """A piece of the workspace: of layer i the padded input is 2i, its window 2i + 1."""
-        begin = self._offsets[index]
-        count = shape[0] * shape[1] * shape[2] * shape[3]
-        return self._workspace[begin : begin + count].view(shape)
+        """A piece of the workspace: of layer i the padded input is 2i, its window 2i + 1.
+
+        Strips and chunks are of few sizes, and a view takes as long as a small kernel.
+        """
+        key = index, shape
+        if key not in self._pieces:
+            begin = self._offsets[index]
+            count = shape[0] * shape[1] * shape[2] * shape[3]
+            self._pieces[key] = self._workspace[begin : begin + count].view(shape)
+        return self._pieces[key]

@@ -9,7 +9,7 @@ import contextlib
 import ctypes
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import __version__
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 # The op library that serves a device type. The CPU library registers the schemas for both.
 _LIBRARIES = {"cpu": "truetile_ops", "cuda": "truetile_ops_cuda"}
 _OLDEST_TORCH = (2, 10)
-_calls: Counter[tuple[str, str]] = Counter()
+# By op and why its twin ran, None for the native op.
+_calls: Counter[tuple[str, str | None]] = Counter()
 
 
 def blend_tile(
@@ -114,7 +115,8 @@ def status() -> dict[str, Any]:
             "reason": reason,
             "path": str(path) if path else None,
         }
-    answer["calls"] = {f"{op}: {how}": n for (op, how), n in sorted(_calls.items())}
+    calls = {f"{op}: {f'twin ({why})' if why else 'native'}": n for (op, why), n in _calls.items()}
+    answer["calls"] = dict(sorted(calls.items()))
     return answer
 
 
@@ -128,17 +130,17 @@ def why_twin(device: str) -> str | None:
 
 
 def _run(op: str, reason: str | None, args: tuple[Any, ...]) -> None:
-    _calls[op, f"twin ({reason})" if reason else "native"] += 1
+    _calls[op, reason] += 1
     if reason:
         from . import twins
 
         getattr(twins, op)(*args)
         return
-    import torch
-
     try:
-        getattr(torch.ops.truetile, op)(*args)
+        _native(op)(*args)
     except RuntimeError as error:
+        import torch
+
         # The stable ABI hands every C++ exception over as RuntimeError.
         first = str(error).partition("\n")[0]
         if f"{op}: " not in first or isinstance(error, torch.OutOfMemoryError):
@@ -146,11 +148,21 @@ def _run(op: str, reason: str | None, args: tuple[Any, ...]) -> None:
         raise InvalidArgument(first[first.index(f"{op}: ") :]) from None
 
 
+@functools.cache
+def _native(op: str) -> Callable[..., None]:
+    """The op itself: looking it up by name at each call takes as long as a small kernel."""
+    import torch
+
+    return getattr(torch.ops.truetile, op).default
+
+
 def _decline(x: torch.Tensor, written: torch.Tensor) -> str | None:
     """Why the native op cannot serve this call; None when it can."""
-    if reason := why_twin(x.device.type):
+    device = x.device
+    if reason := why_twin(device.type):
         return reason
-    if written.device != x.device and written.device.type == "cpu" and not written.is_pinned():
+    other = written.device
+    if other != device and other.type == "cpu" and not written.is_pinned():
         return "out is pageable CPU memory: the native op writes to pinned memory only"
     return None
 
