@@ -86,9 +86,12 @@ class Editor:
             if event["method"] == "Runtime.exceptionThrown":
                 details = told["exceptionDetails"]
                 found.append(details.get("exception", {}).get("description") or details["text"])
-            elif event["method"] == "Runtime.consoleAPICalled" and told["type"] == "error":
+            elif event["method"] == "Runtime.consoleAPICalled":
                 values = [str(one.get("value", one.get("description"))) for one in told["args"]]
-                found.append(" ".join(values))
+                text = " ".join(values)
+                # The editor catches what listeners of its own events throw, and only warns.
+                if told["type"] == "error" or "Uncaught error" in text:
+                    found.append(text)
             elif event["method"] == "Log.entryAdded" and told["entry"]["level"] == "error":
                 found.append(f"{told['entry']['text']} ({told['entry'].get('url', '')})")
         return found

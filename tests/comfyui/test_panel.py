@@ -146,6 +146,24 @@ def test_an_editor_that_does_not_tell_of_closing_is_noticed(server, panel):
     wait_until_silent(server)
 
 
+def test_messages_wait_for_the_answer_that_they_continue(panel):
+    panel.toggle(False)
+    panel.editor.call("""async () => {
+      const api = comfyAPI.api.api, ask = api.fetchApi
+      const before = truetileFrames
+      api.fetchApi = async (path, options) => {
+        const answer = await ask.call(api, path, options)
+        while (path.endsWith('/open') && truetileFrames < before + 3) {
+          await new Promise((done) => setTimeout(done, 50))
+        }
+        if (path.endsWith('/open')) delete api.fetchApi
+        return answer
+      }
+    }""")
+    panel.toggle(True)
+    panel.wait_for("document.querySelector('.truetile-panel .tt-stroke')")
+
+
 def test_its_tab_is_there_once(panel):
     assert panel.editor.call(_TABS).count("truetile") == 1
 

@@ -12,9 +12,10 @@ export class Feed {
     this.timer = 0;
     this.client = null; // who has a lease
     this.wanted = false;
-    this.heard = ({ detail }) => this.wanted && this.show(detail);
+    this.early = []; // messages that came before the answer that they continue; null after it
+    this.heard = ({ detail }) => (this.early ? this.early.push(detail) : this.show(detail));
     this.looked = () => (document.hidden ? this.pause() : this.resume());
-    this.returned = () => this.resume();
+    this.returned = () => document.hidden || this.resume();
     this.left = () => this.pause();
   }
 
@@ -49,11 +50,14 @@ export class Feed {
       if (this.client !== client) return this.end(client); // closed meanwhile
       this.fail("");
       this.show(told);
+      const early = this.early ?? [];
+      this.early = null;
+      early.forEach((message) => this.show(message));
       wait = told.lease_seconds / 3;
     } catch (error) {
       this.fail(error.message);
     }
-    if (this.client === client) this.timer = setTimeout(() => this.renew(wait), wait * 1000);
+    if (this.client === client) this.later(wait);
   }
 
   async renew(wait) {
@@ -68,13 +72,19 @@ export class Feed {
     } catch (error) {
       this.fail(error.message);
     }
-    if (this.client === client) this.timer = setTimeout(() => this.renew(wait), wait * 1000);
+    if (this.client === client) this.later(wait);
+  }
+
+  later(wait) {
+    clearTimeout(this.timer); // of another `resume` meanwhile
+    this.timer = setTimeout(() => this.renew(wait), wait * 1000);
   }
 
   pause() {
     clearTimeout(this.timer);
     const client = this.client;
     this.client = null;
+    this.early = [];
     if (client) this.end(client);
   }
 
