@@ -82,7 +82,10 @@ def reference(vae, family: str, operation: str, data: torch.Tensor, small: bool)
 
 
 def errors(result: torch.Tensor, exact: torch.Tensor, strip: int = 0) -> dict:
-    """Mean, 99.9th percentile and maximum, and the mean near strip borders over that elsewhere."""
+    """Mean, 99.9th percentile and maximum, and the mean near strip borders over that elsewhere.
+
+    Rows are the third axis from the end.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     total, most, samples, rows = 0.0, 0.0, [], 0
     flat = result.reshape(-1, *exact.shape[-3:])
@@ -114,9 +117,13 @@ def run_case(truetile, vae, case: tuple, small: bool) -> dict:
     row = {"case": name_of(case)}
     untiled, row["untiled"] = measure(lambda: stock(data), runs)
     tiled, row["tiled"] = measure(lambda: core_tiled(vae, operation, data), max(1, runs // 2))
-    want = reference(vae, family, operation, data, small)
-    row["untiled"]["error"] = errors(untiled, want)
-    row["tiled"]["error"] = errors(tiled, want)
+    def signal(result: torch.Tensor) -> torch.Tensor:
+        """Pictures are [..., H, W, C]; latents [..., H, W] get their rows where those have them."""
+        return result if operation == "decode" else result.movedim(-2, -3)
+
+    want = signal(reference(vae, family, operation, data, small))
+    row["untiled"]["error"] = errors(signal(untiled), want)
+    row["tiled"]["error"] = errors(signal(tiled), want)
     del tiled, untiled
     for name, budget in (("exact", None), ("exact_tight", row["tiled"].get("allocated"))):
         reports = []
@@ -135,7 +142,7 @@ def run_case(truetile, vae, case: tuple, small: bool) -> dict:
         # Plans of many passes have strips of several heights: "or more".
         rows = re.search(r"strips of (\d+) rows(?! or more)", report["plan"])
         strip = int(rows[1]) if rows else 0
-        row[name] |= {"error": errors(result, want, strip), "report": report}
+        row[name] |= {"error": errors(signal(result), want, strip), "report": report}
     return row
 
 

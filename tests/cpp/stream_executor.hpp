@@ -174,6 +174,12 @@ class Executor {
         // The convolution's own scratch; no result here is so large that its bound counts.
         call_.push_back(round_up(call_.back(), kTorchBlock));
         if (!layer.padded) call_.push_back(read);
+        if (layer.padded && layer.in_channels <= 4) {  // copied into blocks of pixels
+          const std::int64_t cells = (layer.columns.padded(0, size[2]) + 16) * layer.in_channels;
+          const std::int64_t frames =
+              chunk_[at].convolved(layer.kind).length() + layer.cached_frames();
+          call_.push_back(frames * rows.padded * cells * 8);
+        }
         const bool placed = s_.segment().keep && first_ + at + 2 < s_.sizes().size();
         if (phases && at + 1 == s_.layers().size() && !placed) call_.push_back(out);
       } else if (at + 1 == s_.layers().size()) {

@@ -14,6 +14,9 @@ constexpr std::int64_t kPiece = 4096;      // tokens: with fewer, launches take 
 constexpr std::int64_t kFp32Bytes = 4;
 // Convolutions take a scratch of their own: none to 24 MiB for results of more, as measured.
 constexpr std::int64_t kConvolutionScratch = std::int64_t{24} << 20;
+// An input of so few channels is copied into blocks of pixels, which end so many columns later.
+constexpr std::int64_t kFewChannels = 4;
+constexpr std::int64_t kBlockColumns = 16;
 
 std::int64_t checked_bytes(std::int64_t elem_bytes) {
   require_range("elem_bytes", elem_bytes, 1, 8);
@@ -172,6 +175,11 @@ std::int64_t Schedule::call(std::size_t at) const {
   const Size made_rows = {frames_.out[at], rows_.out[at], size[2], size[3]};
   const std::int64_t scratch = std::min(kConvolutionScratch, blocks(result));
   std::int64_t total = blocks(result) + scratch + (layer.padded ? 0 : blocks(read));
+  if (layer.padded && layer.in_channels <= kFewChannels) {
+    Size copied = padded(at);
+    copied[2] += kBlockColumns;
+    total += blocks(copied);
+  }
   if (layer.kind == LayerKind::kShuffle) total = at + 1 < layers().size() ? 0 : blocks(made_rows);
   // The phases of a result that has no place of its own are put together in a new one.
   const bool placed = segment_.keep && segment_.last + 1 < static_cast<std::int64_t>(sizes_.size());

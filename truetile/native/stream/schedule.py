@@ -34,6 +34,8 @@ _SCORED_ROWS = 128  # at least: products of fewer rows leave a GPU idle
 _PIECE = 4096  # tokens: with fewer, launches take longer than the work
 # Convolutions take a scratch of their own: none to 24 MiB for results of more, as measured.
 _CONVOLUTION_SCRATCH = 24 << 20
+# An input of so few channels is copied into blocks of pixels, which end so many columns later.
+_FEW_CHANNELS, _BLOCK_COLUMNS = 4, 16
 
 
 @dataclass(frozen=True)
@@ -246,6 +248,9 @@ class Schedule:
         else:
             scratch = min(_CONVOLUTION_SCRATCH, self._blocks(result))
             total = self._blocks(result) + scratch + (0 if layer.padded else self._blocks(read))
+            if layer.padded and layer.in_channels <= _FEW_CHANNELS:
+                frames, height, columns, channels = self._padded(at)
+                total += self._blocks((frames, height, columns + _BLOCK_COLUMNS, channels))
         # The phases of a result that has no place of its own are put together in a new one.
         placed = self.segment.keep and self.segment.last + 1 < len(self.sizes)
         if phases > 1 and at + 1 == len(self.layers) and not placed:
