@@ -22,8 +22,8 @@ class Pace {
   void add(const Sample& sample) noexcept {
     const Bytes& driver = sample.values[static_cast<std::size_t>(Channel::driver_used)];
     const Bytes& seen = driver ? driver : sample.values[static_cast<std::size_t>(Channel::ram)];
-    const bool still = seen.has_value() == last_.has_value() &&
-                       (!seen || std::abs(*seen - *last_) < kMoved);
+    const bool still =
+        seen.has_value() == last_.has_value() && (!seen || std::abs(*seen - *last_) < kMoved);
     if (!still) last_ = seen;
     still_ = still ? std::min(still_ + 1, kStill) : 0;
   }
