@@ -117,6 +117,7 @@ def run_case(truetile, vae, case: tuple, small: bool) -> dict:
     row = {"case": name_of(case)}
     untiled, row["untiled"] = measure(lambda: stock(data), runs)
     tiled, row["tiled"] = measure(lambda: core_tiled(vae, operation, data), max(1, runs // 2))
+
     def signal(result: torch.Tensor) -> torch.Tensor:
         """Pictures are [..., H, W, C]; latents [..., H, W] get their rows where those have them."""
         return result if operation == "decode" else result.movedim(-2, -3)
