@@ -11,11 +11,10 @@ from .. import native
 from ..families.program import Layer, Program
 from ..stream import Handover, LayerKind, Schedule, Shuffle, Span, frames_read
 from .cudnn import rounded_heights, tune
+from .exact_attention import attend, attend_clip
 from .exact_buffers import Reader, SegmentBuffers, Strip
 from .exact_carry import Carry
 from .exact_layers import (
-    attend,
-    attend_clip,
     convolve,
     fill_direct,
     fill_joined,
