@@ -17,7 +17,8 @@ endif()
 
 function(truetile_target name)
   target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}/csrc")
-  target_compile_definitions(${name} PRIVATE TRUETILE_VERSION="${PROJECT_VERSION}")
+  target_compile_definitions(${name} PRIVATE
+    TRUETILE_VERSION="${PROJECT_VERSION}+${TRUETILE_SOURCES}")
   if(MSVC)
     target_compile_options(${name} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:/W4 /WX>)
     return()

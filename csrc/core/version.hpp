@@ -4,7 +4,7 @@
 
 namespace truetile {
 
-/// Version of the built library, e.g. "0.1.0". Python refuses a binary of another version.
+/// Version and sources of the built library, e.g. "0.1.0+0f3a..". Python refuses other binaries.
 [[nodiscard]] std::string_view version() noexcept;
 
 }  // namespace truetile

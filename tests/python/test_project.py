@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import truetile
+from truetile.native.sources import SOURCES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -40,6 +42,13 @@ def test_users_never_get_another_torch_or_numpy() -> None:
 
 def test_one_version_everywhere() -> None:
     assert project()["project"]["version"] == truetile.__version__
+
+
+def test_the_stamp_is_that_of_the_sources() -> None:
+    spec = importlib.util.spec_from_file_location("stamp", ROOT / "tools" / "stamp_sources.py")
+    stamp = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(stamp)
+    assert stamp.digest() == SOURCES, "C++ has changed: run tools/stamp_sources.py and build"
 
 
 def test_the_registry_finds_what_it_needs() -> None:

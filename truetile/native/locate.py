@@ -20,7 +20,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 
-from .. import __version__
+from .sources import BUILD
 
 # One fixed top-level name: the pack may be imported under several package names in one process,
 # but pybind11 registers its types once.
@@ -89,9 +89,9 @@ def core() -> ModuleType | None:
     if module is None:
         return None
     version = getattr(module, "__version__", "unknown")
-    if version != __version__:
+    if version != BUILD:
         _reasons[CORE] = (
-            f"{module.__file__} is version {version}, this package {__version__}: "
+            f"{module.__file__} is version {version}, this package {BUILD}: "
             "run `pip install .` again in the pack's folder"
         )
         return None

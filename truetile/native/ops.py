@@ -12,9 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .. import __version__
 from ..errors import InvalidArgument
 from . import locate
+from .sources import BUILD
 
 if TYPE_CHECKING:
     import torch
@@ -210,8 +210,11 @@ def _load_or_raise(device: str) -> None:
         raise _UnavailableError(f"{path} cannot be loaded: {error}") from None
     library.truetile_ops_version.restype = ctypes.c_char_p
     version = library.truetile_ops_version().decode()
-    if version != __version__:
-        raise _UnavailableError(f"{path} is version {version}, this package {__version__}")
+    if version != BUILD:
+        raise _UnavailableError(
+            f"{path} is version {version}, this package {BUILD}: run `pip install .` again in the "
+            "pack's folder"
+        )
     if device == "cuda":
         library.truetile_ops_unusable.restype = ctypes.c_char_p
         if why := library.truetile_ops_unusable():

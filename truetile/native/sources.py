@@ -1,0 +1,6 @@
+"""What this package's native libraries are built from; CMake reads it, too."""
+
+from .. import __version__
+
+SOURCES = "dffb3ab43c78"  # of csrc, by tools/stamp_sources.py
+BUILD = f"{__version__}+{SOURCES}"
