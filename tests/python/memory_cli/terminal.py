@@ -33,6 +33,7 @@ def watch(
         environment = {**os.environ, "TERM": term, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
         for name in ("COLUMNS", "LINES"):
             environment.pop(name, None)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where tests run in the background
         command = [sys.executable, "-m", "truetile.cli", "memory", "watch", *argv]
         os.execve(sys.executable, command, environment)
     written, pressed = b"", False
