@@ -181,7 +181,7 @@ def test_a_cuda_library_that_cannot_run_here_is_a_reason(fresh_loader, tmp_path)
 
     class Library:
         def __init__(self, path):
-            self.truetile_ops_version = lambda: ops.__version__.encode()
+            self.truetile_ops_version = lambda: ops.BUILD.encode()
             self.truetile_ops_unusable = lambda: b"CUDA driver version is insufficient"
 
     path = tmp_path / "libtruetile_ops_cuda.so"
