@@ -33,3 +33,24 @@ def native_cuda():
     now = native.status()["calls"]
     twins = [key for key, n in now.items() if "twin" in key and n > before.get(key, 0)]
     assert not [key for key in twins if "pageable" not in key]
+
+
+@pytest.fixture
+def fresh_selftest():
+    """The exact engine tests itself anew, before and after."""
+    from truetile.engine import selftest
+
+    selftest.forget()
+    yield
+    selftest.forget()
+
+
+@pytest.fixture
+def full_float32():
+    """TF32 rounds a factor to 10 bits: no sum of those is within 1e-4."""
+    import torch
+
+    flags = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+    yield
+    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags

@@ -17,6 +17,15 @@ from truetile.stream import Segment, StreamPlan, candidates, cuts, value_sizes
 TOLERANCE = 1e-4  # on a signal of [-1, 1]; the layers' sums run in another order
 
 
+def wan(**changes):
+    """A narrow Wan 2.1 VAE of diffusers with random weights."""
+    import diffusers
+
+    torch.manual_seed(0)
+    config = {"base_dim": 8, "num_res_blocks": 1, "z_dim": 4} | changes
+    return diffusers.AutoencoderKLWan(**config).eval().requires_grad_(False)
+
+
 def latents(frames: int, rows: int, columns: int) -> torch.Tensor:
     return torch.randn(1, 4, frames, rows, columns, generator=torch.Generator().manual_seed(frames))
 
@@ -115,6 +124,23 @@ def check_every_plan(module, operation: str, source: torch.Tensor, clamped: bool
         result = run_exact(module, operation, source, plan)
         result = result.clamp(-1, 1) if clamped else result
         assert difference(result, reference) <= TOLERANCE, plan.describe()
+
+
+def check_allocated(program: Program, source: torch.Tensor, plan: StreamPlan) -> None:
+    """No more is allocated on CUDA than a plan says."""
+    # Once for what cuDNN tries and libraries keep, then for the figure.
+    for _ in range(2):
+        _, run = program_run(program, source, [plan])
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        run.run()
+        torch.cuda.synchronize()
+    # Moments with their scratch and the norms' vectors are counted by the request.
+    allowed = plan.bytes + (1 << 20)
+    measured = torch.cuda.max_memory_allocated() - before
+    print(f"{plan.describe()}: planned {plan.bytes >> 20} MiB, measured {measured >> 20} MiB")
+    assert measured <= allowed, plan.describe()
 
 
 def check_live_bytes(module, operation: str, source: torch.Tensor) -> None:

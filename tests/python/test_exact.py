@@ -13,6 +13,7 @@ from exact_cases import (
     program_plans,
     run_exact,
     still_or_clip,
+    wan,
 )
 
 from truetile.demo.port import use_onednn
@@ -21,12 +22,6 @@ from truetile.families.program import Declined
 from truetile.families.recognise import program_of
 
 diffusers = pytest.importorskip("diffusers")
-
-
-def wan(**changes):
-    torch.manual_seed(0)
-    config = {"base_dim": 8, "num_res_blocks": 1, "z_dim": 4} | changes
-    return diffusers.AutoencoderKLWan(**config).eval().requires_grad_(False)
 
 
 def qwen_image():

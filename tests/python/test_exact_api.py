@@ -14,6 +14,7 @@ from exact_cases import (
     program_plans,
     program_run,
     run_program,
+    wan,
 )
 from live_bytes import LiveBytes
 
@@ -29,17 +30,7 @@ from truetile.stream import candidates
 diffusers = pytest.importorskip("diffusers")
 
 
-@pytest.fixture(autouse=True)
-def fresh_selftest():
-    selftest.forget()
-    yield
-    selftest.forget()
-
-
-def wan(**changes):
-    torch.manual_seed(0)
-    config = {"base_dim": 8, "num_res_blocks": 1, "z_dim": 4} | changes
-    return diffusers.AutoencoderKLWan(**config).eval().requires_grad_(False)
+pytestmark = pytest.mark.usefixtures("fresh_selftest")
 
 
 def latents(frames: int = 3, rows: int = 6, columns: int = 5, batch: int = 1) -> torch.Tensor:

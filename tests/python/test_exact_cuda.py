@@ -7,7 +7,7 @@ import torch
 from exact_cases import difference, program_plans, run_exact
 
 diffusers = pytest.importorskip("diffusers")
-pytestmark = pytest.mark.cuda
+pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("full_float32")]
 
 WAN22 = {
     "decoder_base_dim": 48,
@@ -31,15 +31,6 @@ def vae(request):
         changes = WAN22 if request.param == "wan22" else {}
         module = diffusers.AutoencoderKLWan(base_dim=32, z_dim=4, **changes)
     return module.eval().requires_grad_(False).cuda()
-
-
-@pytest.fixture(autouse=True)
-def full_float32():
-    """TF32 rounds a factor to 10 bits: no sum of those is within 1e-4."""
-    flags = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    yield
-    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
 
 
 def source_for(vae, operation: str, frames: int, rows: int, columns: int) -> torch.Tensor:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 from exact_cases import (
+    check_allocated,
     clip_size,
     difference,
     latents,
     pixels,
     program_for,
-    program_run,
     run_program,
 )
 from hunyuan10_cases import by_spans, hunyuan10, plans_of, rolled
@@ -18,7 +18,7 @@ from hunyuan10_cases import by_spans, hunyuan10, plans_of, rolled
 from truetile.engine.exact_planning import plans_for
 
 pytest.importorskip("diffusers")
-pytestmark = pytest.mark.cuda
+pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("full_float32")]
 
 SMALL = {"block_out_channels": (32, 64, 64, 64), "layers_per_block": 2, "norm_num_groups": 32}
 FULL = {
@@ -27,15 +27,6 @@ FULL = {
     "layers_per_block": 2,
     "norm_num_groups": 32,
 }
-
-
-@pytest.fixture(autouse=True)
-def full_float32():
-    """TF32 rounds a factor to 10 bits: no sum of those is within 1e-4."""
-    flags = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    yield
-    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
 
 
 def source_for(operation: str, frames: int, rows: int, columns: int) -> torch.Tensor:
@@ -100,16 +91,4 @@ def test_no_more_is_allocated_than_planned(operation: str) -> None:
     program = rolled(program_for(module, operation, source))
     plans = plans_for(program, clip_size(source), 2)
     for plan in [*plans[:: max(1, len(plans) // 5)], plans[-1]]:
-        # Once for what cuDNN tries and libraries keep, then for the figure.
-        for _ in range(2):
-            _, run = program_run(program, source, [plan])
-            torch.cuda.synchronize()
-            before = torch.cuda.memory_allocated()
-            torch.cuda.reset_peak_memory_stats()
-            run.run()
-            torch.cuda.synchronize()
-        # Moments with their scratch and the norms' vectors are counted by the request.
-        allowed = plan.bytes + (1 << 20)
-        measured = torch.cuda.max_memory_allocated() - before
-        print(f"{plan.describe()}: planned {plan.bytes >> 20} MiB, measured {measured >> 20} MiB")
-        assert measured <= allowed, plan.describe()
+        check_allocated(program, source, plan)

@@ -11,18 +11,14 @@ from kl_cases import kl_module, pass_plans, picture
 from live_bytes import LiveBytes
 
 import truetile
-from truetile.engine import exact_segment, selftest
+from truetile.engine import exact_segment
 from truetile.errors import BudgetError
 from truetile.stream import StreamPlan, candidates, make_passes, pass_targets, plan_bytes
 
 pytest.importorskip("diffusers")
 
 
-@pytest.fixture(autouse=True)
-def fresh_selftest():
-    selftest.forget()
-    yield
-    selftest.forget()
+pytestmark = pytest.mark.usefixtures("fresh_selftest")
 
 
 def pixels_of(module, z: torch.Tensor) -> torch.Tensor:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import pytest
 import torch
-from exact_cases import clip_size, difference, program_for, program_run, run_program
+from exact_cases import (
+    check_allocated,
+    clip_size,
+    difference,
+    program_for,
+    run_program,
+)
 from kl_cases import kl_module, pass_plans, picture
 
 from truetile.stream import candidates
 
 pytest.importorskip("diffusers")
-pytestmark = pytest.mark.cuda
+pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("full_float32")]
 
 SMALL = {"block_out_channels": (64, 128), "norm_num_groups": 32}
 FULL = {
@@ -18,15 +24,6 @@ FULL = {
     "layers_per_block": 2,
     "norm_num_groups": 32,
 }
-
-
-@pytest.fixture(autouse=True)
-def full_float32():
-    """TF32 rounds a factor to 10 bits: no sum of those is within 1e-4."""
-    flags = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
-    yield
-    torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
 
 
 def source_for(operation: str, rows: int, columns: int) -> torch.Tensor:
@@ -78,16 +75,4 @@ def test_no_more_is_allocated_than_planned(operation: str) -> None:
     program = program_for(module, operation, source)
     plans = candidates(program.shapes, clip_size(source), 2)
     for plan in [*plans[:: max(1, len(plans) // 6)], plans[-1]]:
-        # Once for what cuDNN tries and libraries keep, then for the figure.
-        for _ in range(2):
-            _, run = program_run(program, source, [plan])
-            torch.cuda.synchronize()
-            before = torch.cuda.memory_allocated()
-            torch.cuda.reset_peak_memory_stats()
-            run.run()
-            torch.cuda.synchronize()
-        # Moments with their scratch and the norms' vectors are counted by the request.
-        allowed = plan.bytes + (1 << 20)
-        measured = torch.cuda.max_memory_allocated() - before
-        print(f"{plan.describe()}: planned {plan.bytes >> 20} MiB, measured {measured >> 20} MiB")
-        assert measured <= allowed, plan.describe()
+        check_allocated(program, source, plan)

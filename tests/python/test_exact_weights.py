@@ -6,12 +6,12 @@ import gc
 
 import pytest
 import torch
-from exact_cases import latents, pixels, program_for
+from exact_cases import latents, pixels, program_for, wan
 from kl_cases import kl_module, picture
 from live_bytes import LiveBytes
 
 import truetile
-from truetile.engine import exact_request, exact_segment, selftest
+from truetile.engine import exact_request, exact_segment
 from truetile.engine.diffusers_port import DiffusersPort
 from truetile.engine.exact_weights import Packed, as_stored, pack, packed_bytes, packing_bytes
 from truetile.errors import BudgetError, LadderExhausted
@@ -20,17 +20,7 @@ diffusers = pytest.importorskip("diffusers")
 MIB = 2**20
 
 
-@pytest.fixture(autouse=True)
-def fresh_selftest():
-    selftest.forget()
-    yield
-    selftest.forget()
-
-
-def wan(**changes):
-    torch.manual_seed(0)
-    config = {"base_dim": 8, "num_res_blocks": 1, "z_dim": 4} | changes
-    return diffusers.AutoencoderKLWan(**config).eval().requires_grad_(False)
+pytestmark = pytest.mark.usefixtures("fresh_selftest")
 
 
 def programs():
