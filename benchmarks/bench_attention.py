@@ -12,13 +12,12 @@ from __future__ import annotations
 import argparse
 import functools
 import json
-import statistics
 import sys
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
+from cuda_timing import median_us
 
 from truetile.engine.attention import by_matmul, by_sdpa, matmul_serves
 from truetile.stream import attention_rows
@@ -44,20 +43,6 @@ class Row:
     p999_error: float
 
 
-def median_ms(call: Callable[[], None], runs: int) -> float:
-    for _ in range(3):
-        call()
-    times = []
-    for _ in range(runs):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        call()
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end))
-    return statistics.median(times)
-
-
 def whole(by, q, k, v, rows: int) -> torch.Tensor:
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
     for part, made in zip(q.split(rows), out.split(rows), strict=True):
@@ -78,7 +63,7 @@ def measure(dtype: torch.dtype, tokens: int, channels: int, runs: int) -> list[R
     answer = []
     for way, by, rows in ways:
         call = functools.partial(whole, by, q, k, v, rows)
-        ms = median_ms(call, runs)
+        ms = median_us(call, runs) / 1e3
         torch.cuda.synchronize()
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import statistics
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import layer_kernels
 import torch
+from cuda_timing import median_us
 
 from truetile import native
 from truetile.native import twins
@@ -75,21 +75,6 @@ CASES = [
     Case("same with 64 px zones", BF16, FP32, TILE, zone=(0, 64, 64)),
     Case("bf16 -> fp32 NHWC, pinned host output", BF16, FP32, pinned=True),
 ]
-
-
-def median_us(call: Callable[[], None], runs: int) -> float:
-    """Median time of one call on the device, in microseconds."""
-    for _ in range(5):
-        call()
-    times = []
-    for _ in range(runs):
-        begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        begin.record()
-        call()
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end) * 1e3)
-    return statistics.median(times)
 
 
 def canvas(
