@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .program import Declined
+from .program import Declined, diffusers_middle
 
 if TYPE_CHECKING:
     import torch
@@ -115,11 +115,7 @@ class Diffusers:
         return half.conv_in
 
     def middle(self, half):
-        blocks = [half.mid_block.resnets[0]]
-        pairs = zip(half.mid_block.attentions, list(half.mid_block.resnets)[1:], strict=True)
-        for attention, resnet in pairs:
-            blocks += [resnet] if attention is None else [attention, resnet]
-        return blocks
+        return diffusers_middle(half)
 
     def up(self, half):
         return [self._level(level, "UpDecoderBlock2D", "upsamplers") for level in half.up_blocks]

@@ -135,3 +135,12 @@ def plain(module: torch.nn.Module, name: str) -> torch.Tensor:
     if type(weight.data) is not torch.Tensor or not weight.is_floating_point():
         raise Declined(f"{name} of {type(module).__name__} is quantised ({weight.dtype})")
     return weight
+
+
+def diffusers_middle(half: torch.nn.Module) -> list[torch.nn.Module]:
+    """The residual blocks and attentions of a diffusers mid block, in the order they run."""
+    blocks = [half.mid_block.resnets[0]]
+    pairs = zip(half.mid_block.attentions, list(half.mid_block.resnets)[1:], strict=True)
+    for attention, resnet in pairs:
+        blocks += [resnet] if attention is None else [attention, resnet]
+    return blocks

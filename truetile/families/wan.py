@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..stream import LayerKind
 from .builder import Builder
-from .program import Declined, Program, plain
+from .program import Declined, Program, diffusers_middle, plain
 
 if TYPE_CHECKING:
     import torch
@@ -176,11 +176,7 @@ class DiffusersNames:
         return half.conv_in
 
     def middle(self, half):
-        blocks = [half.mid_block.resnets[0]]
-        pairs = zip(half.mid_block.attentions, list(half.mid_block.resnets)[1:], strict=True)
-        for attention, resnet in pairs:
-            blocks += [resnet] if attention is None else [attention, resnet]
-        return blocks
+        return diffusers_middle(half)
 
     def up(self, half):
         blocks = []
