@@ -56,25 +56,27 @@ def tune(
     weights: tuple[Packed, ...],
     schedule: Schedule,
     strips: Sequence[Strip],
+    heights: Sequence[dict[int, int]],
     chunks: Iterable[tuple[LayerFrames, ...]],
     dtype: torch.dtype,
     device: torch.device,
 ) -> None:
     """Times the shapes that come often; to be called before anything else is allocated.
 
-    What cuDNN tries needs memory that no plan counts. Does nothing on other devices than CUDA.
+    `heights`: each layer's `rounded_heights`. What cuDNN tries needs memory that no plan counts.
+    Does nothing on other devices than CUDA.
     """
     if not chooses(device):
         return
     calls: Counter = Counter()
     users: dict = {}
+    caches = schedule.caches
     for at, layer in enumerate(layers):
         if not layer.shape.padded:
             continue
-        convolved = rounded_heights(strips, at, device)
-        rows = Counter(convolved.get(strip.layers[at].padded, 0) for strip in strips)
+        rows = Counter(heights[at].get(strip.layers[at].padded, 0) for strip in strips)
         frames = Counter(convolved_frames(layer.shape, chunk[at]) for chunk in chunks)
-        _, _, columns, channels = schedule.caches[at]
+        _, _, columns, channels = caches[at]
         for height, in_strips in rows.items():
             for length, in_chunks in frames.items():
                 if height and length:

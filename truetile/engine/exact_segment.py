@@ -69,9 +69,9 @@ class SegmentRun:
         chunks = [schedule.chunk(index) for index in range(schedule.chunk_count)]
         rows = (schedule.strip(index) for index in range(schedule.strip_count))
         strips = [Strip(tuple(strip.layers), tuple(strip.values)) for strip in rows]
-        tune(self._layers, self._weights, schedule, strips, chunks, **new)
         own = range(len(self._layers))
         self._heights = [rounded_heights(strips, at, new["device"]) for at in own]
+        tune(self._layers, self._weights, schedule, strips, self._heights, chunks, **new)
         self._buffers = SegmentBuffers(schedule, self._read, self._output, **new)
         for self._strip, self._following in itertools.zip_longest(strips, strips[1:]):
             for self._chunk in chunks:
@@ -252,11 +252,12 @@ class SegmentRun:
         layer, rows, buffers = self._layers[at], self._strip.layers[at], self._buffers
         norm = (layer.shape, rows, self._weights[at], layer.silu)
         made, self._waiting = self._waiting, None
-        if buffers.handover(at - 1) != Handover.DIRECT and made is None:
+        how = buffers.handover(at - 1)
+        if how != Handover.DIRECT and made is None:
             fill_padded(inner, x[-inner.shape[0] :], *norm)
             return
         added = None if made is None else (self._weights[at - 1].bias, self._plain_residual(at - 1))
-        if buffers.handover(at - 1) == Handover.DIRECT:
+        if how == Handover.DIRECT:
             fill_direct(inner, buffers.kept_direct(at - 1), made, added, *norm)
             buffers.keep_direct(at - 1, inner)
         else:
