@@ -40,7 +40,8 @@ def inputs(vae, operation: str, height: int, width: int, frames: int) -> torch.T
         low = torch.rand(max(frames, 1), 3, height // 16, width // 16, generator=generator)
         pixels = torch.nn.functional.interpolate(low, (height, width), mode="bicubic")
         return pixels.clamp(0, 1).movedim(1, -1).contiguous()
-    shape = (1, vae.latent_channels, height // 8, width // 8)
+    factor = vae.spacial_compression_decode()
+    shape = (1, vae.latent_channels, height // factor, width // factor)
     if frames:
         shape = (*shape[:2], 1 + (frames - 1) // 4, *shape[2:])
     return torch.randn(shape, generator=generator)
