@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -55,6 +56,21 @@ def release(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+# Page-locked memory is taken from everybody, and a result may live long in a cache.
+_PINNED_SHARE = 0.25
+
+
+def pinned(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor | None:
+    """New page-locked memory on the host, or None where there is not enough of it."""
+    if math.prod(shape) * dtype.itemsize > _PINNED_SHARE * free_ram():
+        return None
+    try:
+        return torch.empty(shape, dtype=dtype, pin_memory=True)
+    except RuntimeError:
+        # A locked-memory limit must not cost the decode; pageable memory is only slower.
+        return None
 
 
 class PeakMark:

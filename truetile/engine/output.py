@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
 
-from .memory import free_ram
+from .memory import pinned
 from .ports import Affine
 
 IDENTITY = Affine(1.0, 0.0, float("-inf"), float("inf"))
@@ -43,7 +42,8 @@ class HostBatch:
         pin: bool,
     ) -> None:
         shape = (items, *size, channels) if channels_last else (items, channels, *size)
-        self.tensor = _empty(shape, dtype, pin and device.type == "cuda")
+        locked = pinned(shape, dtype) if pin and device.type == "cuda" else None
+        self.tensor = torch.empty(shape, dtype=dtype) if locked is None else locked
         self.planes = self.tensor.permute(0, 4, 1, 2, 3) if channels_last else self.tensor
         self.boxes: list[Box] = []
         self.device = device
@@ -93,17 +93,3 @@ class HostOutput:
     def _box(self, begin: tuple[int, ...], end: tuple[int, ...]) -> torch.Tensor:
         (t0, y0, x0), (t1, y1, x1) = begin, end
         return self._planes[:, t0:t1, y0:y1, x0:x1]
-
-
-# Page-locked memory is taken from everybody, and the result may live long in a cache.
-_PINNED_SHARE = 0.25
-
-
-def _empty(shape: tuple[int, ...], dtype: torch.dtype, pinned: bool) -> torch.Tensor:
-    if pinned and math.prod(shape) * dtype.itemsize <= _PINNED_SHARE * free_ram():
-        try:
-            return torch.empty(shape, dtype=dtype, pin_memory=True)
-        except RuntimeError:
-            # A locked-memory limit must not cost the decode; pageable memory is only slower.
-            pass
-    return torch.empty(shape, dtype=dtype)
