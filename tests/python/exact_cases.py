@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from live_bytes import LiveBytes
 
+from truetile.engine.exact import ExactRun
 from truetile.engine.exact_job import ExactJob, exact_run
 from truetile.engine.exact_weights import pack
 from truetile.engine.output import IDENTITY, HostBatch
@@ -128,9 +130,14 @@ def check_every_plan(module, operation: str, source: torch.Tensor, clamped: bool
 
 def check_allocated(program: Program, source: torch.Tensor, plan: StreamPlan) -> None:
     """No more is allocated on CUDA than a plan says."""
+    check_run_allocated(lambda: program_run(program, source, [plan])[1], plan)
+
+
+def check_run_allocated(make_run: Callable[[], ExactRun], plan: StreamPlan) -> None:
+    """The same of what `make_run` makes."""
     # Once for what cuDNN tries and libraries keep, then for the figure.
     for _ in range(2):
-        _, run = program_run(program, source, [plan])
+        run = make_run()
         torch.cuda.synchronize()
         before = torch.cuda.memory_allocated()
         torch.cuda.reset_peak_memory_stats()

@@ -155,7 +155,8 @@ class ExactRun:
                 task.carry,
                 self._leaves[segment],
             )
-            run.run(step_done, check_interrupt)
+            with task.source.reading(run.parts_of(0)):
+                run.run(step_done, check_interrupt)
         except Exception as error:
             # The traceback holds the tensors of the failed call until this block is left.
             if not is_out_of_memory(error):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
 import torch
@@ -11,6 +13,7 @@ from .. import native
 from ..stream import Span
 from .output import HostOutput
 from .ports import Affine
+from .read_ahead import Part
 
 
 class Output(Protocol):
@@ -48,6 +51,10 @@ class Store:
 
     def read(self, frames: Span, rows: Span) -> torch.Tensor:
         return self.target(frames, rows)
+
+    def reading(self, parts: Sequence[Part]) -> AbstractContextManager[None]:
+        """Nothing to prepare: it lies where it is read."""
+        return nullcontext()
 
     def all_finite(self) -> bool:
         """Nobody looks: what is made of it shows."""

@@ -9,7 +9,7 @@ import torch
 
 from .. import native
 from ..families.program import Layer, Program
-from ..stream import Handover, LayerKind, Schedule, Shuffle, Span, frames_read
+from ..stream import Handover, LayerKind, Schedule, Shuffle, Span
 from .cudnn import rounded_heights, tune
 from .exact_attention import attend, attend_clip
 from .exact_buffers import Reader, SegmentBuffers, Strip
@@ -25,8 +25,10 @@ from .exact_layers import (
     write_time,
 )
 from .exact_output import Output
+from .exact_parts import parts_of, residual_part
 from .exact_shuffle import move
 from .exact_weights import Packed
+from .read_ahead import Part
 
 
 class SegmentRun:
@@ -52,8 +54,15 @@ class SegmentRun:
         self._read, self._output = read, output
         self._carry, self._leaves = carry, leaves
         self._new = {"dtype": dtype, "device": device}
+        self._chunks = [schedule.chunk(index) for index in range(schedule.chunk_count)]
+        rows = (schedule.strip(index) for index in range(schedule.strip_count))
+        self._strips = [Strip(tuple(strip.layers), tuple(strip.values)) for strip in rows]
         # What a layer made, where it is merged into the next one's padded input.
         self._waiting: torch.Tensor | None = None
+
+    def parts_of(self, value: int) -> list[Part]:
+        """What `run` reads of a value from outside, in order."""
+        return parts_of(value, self._layers, self._strips, self._chunks)
 
     def run(
         self,
@@ -66,9 +75,7 @@ class SegmentRun:
         `check_interrupt` is called before each layer; what it raises ends the run.
         """
         schedule, new = self._schedule, self._new
-        chunks = [schedule.chunk(index) for index in range(schedule.chunk_count)]
-        rows = (schedule.strip(index) for index in range(schedule.strip_count))
-        strips = [Strip(tuple(strip.layers), tuple(strip.values)) for strip in rows]
+        strips, chunks = self._strips, self._chunks
         own = range(len(self._layers))
         self._heights = [rounded_heights(strips, at, new["device"]) for at in own]
         tune(self._layers, self._weights, schedule, strips, self._heights, chunks, **new)
@@ -171,26 +178,27 @@ class SegmentRun:
     def _plain_residual(self, at: int) -> torch.Tensor | None:
         """What a layer adds as it lies there, if anything."""
         layer = self._layers[at]
-        if layer.shape.residual < 0 or layer.packing is not None:
+        return None if layer.packing is not None else self._residual(at)
+
+    def _residual(self, at: int) -> torch.Tensor | None:
+        """The rows that a layer adds, or makes what it adds of."""
+        layer = self._layers[at]
+        if layer.shape.residual < 0:
             return None
-        frames, rows = self._chunk[at].out, self._strip.layers[at].out
-        return self._buffers.rows(layer.shape.residual, frames, rows)
+        part = residual_part(layer, self._strip.layers[at], self._chunk[at])
+        return self._buffers.rows(layer.shape.residual, *part)
 
     def _add_residual(self, at: int, made: torch.Tensor) -> None:
         """Adds a layer's residual, if it has one, to its new rows."""
-        layer = self._layers[at]
-        shape = layer.shape
-        if shape.residual < 0:
+        layer, x = self._layers[at], self._residual(at)
+        if x is None:
             return
         if layer.packing is None:
-            made += self._plain_residual(at)
+            made += x
             return
-        read = frames_read(shape.shortcut.time, self._chunk[at].out)
-        rows = shape.shortcut.rows(self._strip.layers[at].out)
-        x = self._buffers.rows(shape.residual, read, rows)
         if layer.residual_used:
             x = x[..., : layer.residual_used]
-        self._move(at, made, x, shape.shortcut, add=True)
+        self._move(at, made, x, layer.shape.shortcut, add=True)
 
     def _move(self, at: int, out: torch.Tensor, x: torch.Tensor, rule: Shuffle, add: bool) -> None:
         layer: Layer = self._layers[at]
