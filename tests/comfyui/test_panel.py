@@ -207,6 +207,12 @@ def test_an_account_of_a_card_is_drawn_to_scale(panel):
     assert not [word for word in ("null", "undefined", "NaN") if word in lines["text"]]
 
 
+def size_of(text: str) -> float:
+    """Bytes of `0`, `512 MiB` or `1.5 GiB`."""
+    number, _, unit = text.partition(" ")
+    return float(number) * {"": 1, "MiB": 2**20, "GiB": GIB}[unit]
+
+
 @pytest.mark.parametrize("width", [1280, 2560])
 @pytest.mark.parametrize("theme", ["dark", "light"])
 def test_it_fits_and_can_be_read(panel, tmp_path, theme, width):
@@ -222,6 +228,8 @@ def test_it_fits_and_can_be_read(panel, tmp_path, theme, width):
     found = editor.call(_LOOK)
     assert found["overflow"] == 0
     assert not [text for text, contrast in found["contrasts"] if contrast < 4.5], found
+    marks = [size_of(text) for text in found["marks"]]
+    assert {b - a for a, b in pairwise(marks)} == {marks[1]}, found["marks"]
     if folder := os.environ.get("TRUETILE_PICTURES"):
         editor.screenshot(Path(folder) / f"panel_{theme}_{width}.png")
 
@@ -365,5 +373,6 @@ _LOOK = """async () => {
     const [a, b] = [light(over(colour, below)), light(below)].sort((x, y) => y - x)
     contrasts.push([element.textContent, (a + 0.05) / (b + 0.05)])
   }
-  return {overflow: panel.scrollWidth - panel.clientWidth, contrasts}
+  const marks = [...panel.querySelectorAll('.tt-rule + text')].map((mark) => mark.textContent)
+  return {overflow: panel.scrollWidth - panel.clientWidth, contrasts, marks}
 }"""

@@ -48,7 +48,7 @@ export class TimelineView {
     drawPhases(svg, phases ?? [], begin, now, x);
     for (let mark = 0; mark <= scale.top; mark += scale.step) {
       svg.append(shape("path", { class: "tt-rule", d: `M${LEFT} ${y(mark)}H${width - RIGHT}` }));
-      svg.append(label(LEFT - 6, y(mark) + 4, mark ? bytes(mark).replace(".00", "") : "0", "end"));
+      svg.append(label(LEFT - 6, y(mark) + 4, round(mark), "end"));
     }
     lines.forEach((name, at) => this.draw(svg, name, at === 0, x, y));
     svg.append(label(LEFT, HEIGHT - 3, `${Math.round(now - begin)} s ago`, "start"), label(width - RIGHT, HEIGHT - 3, "now", "end"));
@@ -109,13 +109,15 @@ function legend(lines) {
   return el("ul", { class: "tt-lines" }, ...items);
 }
 
-/** At most four steps of 1, 2 or 5 and zeros; in GiB, or in MiB below one. */
+/** At most four steps, each a power of two: memory comes in those. */
 function scaleOf(highest) {
-  const unit = highest >= 2 ** 30 ? 2 ** 30 : 2 ** 20;
-  const least = highest / unit / 4;
-  const zeros = 10 ** Math.floor(Math.log10(Math.max(least, 0.1)));
-  const step = unit * [1, 2, 5, 10].map((digit) => digit * zeros).find((size) => size >= least);
+  const step = 2 ** Math.ceil(Math.log2(Math.max(highest, 2 ** 22) / 4));
   return { step, top: step * Math.max(1, Math.ceil(highest / step)) };
+}
+
+/** `1 GiB`, `1.5 GiB`, `512 MiB`. */
+function round(count) {
+  return bytes(count).replace(/\.?0+ (.iB)/, " $1");
 }
 
 function label(x, y, text, anchor) {
