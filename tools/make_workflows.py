@@ -4,7 +4,7 @@
 
 Each is written down here as an API prompt. ComfyUI's own editor (in a headless Chromium) makes a
 workflow of it, so that every node is as the editor itself would have saved it; a picture of it is
-taken there too.
+taken there too, as of those two that were laid out by hand.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ _SETTINGS = {
     "Comfy.Minimap.Visible": False,
     "LiteGraph.Canvas.MinFontSizeForLOD": 0,
 }
+_BY_HAND = ("truetile_image", "truetile_video")
 # The window without the editor's bars: x, y, width, height.
 _WINDOW = (1920, 1080)
 _CANVAS = (70, 110, 1780, 760)
@@ -81,6 +82,11 @@ def tidy(workflow: dict[str, Any], name: str) -> dict[str, Any]:
     return workflow
 
 
+def take(editor: Editor, workflow: dict[str, Any], picture: Path) -> None:
+    editor.call(_SHOW, workflow)
+    editor.picture(picture, _CANVAS)
+
+
 def main(out: Path) -> None:
     with tempfile.TemporaryDirectory() as folder:
         comfyui = Path(os.environ["COMFYUI_DIR"])
@@ -95,9 +101,11 @@ def main(out: Path) -> None:
                     workflow = tidy(editor.call(_LAYOUT, prompt, name, note), name)
                     text = json.dumps(workflow, indent=1, ensure_ascii=False)
                     (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-                    editor.call(_SHOW, workflow)
-                    editor.picture(out / f"{name}.jpg", _CANVAS)
+                    take(editor, workflow, out / f"{name}.jpg")
                     print(name, len(workflow["nodes"]), "nodes")
+                for name in _BY_HAND:
+                    text = (ROOT / "example_workflows" / f"{name}.json").read_text(encoding="utf-8")
+                    take(editor, json.loads(text), out / f"{name}.jpg")
         finally:
             server.stop()
 
