@@ -10,6 +10,7 @@ import importlib.util
 import re
 import shutil
 import sys
+import sysconfig
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,7 +65,10 @@ def comfyui() -> Finding:
     """The ComfyUI whose custom_nodes this package lies in."""
     name = "ComfyUI"
     if not (PACK / "comfy_nodes").is_dir():
-        get = "git clone the repository into ComfyUI/custom_nodes/truetile: it uses these libraries"
+        get = (
+            "git clone the repository into ComfyUI/custom_nodes/truetile: it uses these libraries; "
+            "where that is done, `python -m truetile.cli doctor` in that folder sees ComfyUI"
+        )
         return Finding(name, why="no nodes here, this is an installed wheel", get=get)
     root = PACK.parents[1]
     version = _version_of(root / "comfyui_version.py")
@@ -117,6 +121,8 @@ def install(name: str, *options: str) -> str:
     absent = []
     if not any(map(shutil.which, _COMPILERS)):
         absent.append("a C++20 compiler")
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        absent.append("Python's headers")
     if name == _CUDA and not shutil.which("nvcc"):
         absent.append("nvcc of the CUDA toolkit")
     packages = [

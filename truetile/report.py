@@ -43,12 +43,15 @@ class Report:
         return asdict(self) | {"rungs": list(self.rungs), "warnings": list(self.warnings)}
 
     def summary(self) -> str:
-        """The report in two or three short lines, for a node in an editor."""
+        """The report in two or three short lines, for a node in an editor.
+
+        Of a warning only what comes before its colon: the rest is in the report.
+        """
         equal = "exact" if self.exact else "close to untiled"
         lines = [f"{equal}, {self.seconds:.1f} s, peak {human_bytes(self.peak_bytes)}", self.plan]
         if not self.exact:
             lines.append(self.why)
-        return "\n".join([*lines, *self.warnings])
+        return "\n".join([*lines, *(text.partition(": ")[0] for text in self.warnings)])
 
     def __str__(self) -> str:
         equal = "equal to the untiled result up to rounding"

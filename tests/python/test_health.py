@@ -71,6 +71,14 @@ def test_with_a_compiler_the_build_is_named(tools, reasons) -> None:
     assert got.get.endswith(f"{sys.executable} -m pip install --no-build-isolation --no-deps .")
 
 
+def test_pythons_own_headers_may_be_missing(tools, monkeypatch, tmp_path) -> None:
+    tools("c++", "cmake", "ninja")
+    monkeypatch.setattr(health.sysconfig, "get_path", lambda _: str(tmp_path))
+    assert "or build it with Python's headers (docs/install/" in health.install("truetile_ops")
+    tmp_path.joinpath("Python.h").touch()
+    assert health.install("truetile_ops").endswith("pip install --no-build-isolation --no-deps .")
+
+
 def test_build_packages_that_are_missing_are_got_first(tools, monkeypatch) -> None:
     tools("c++", "ninja")
     there = ("pybind11", "ninja")

@@ -34,7 +34,10 @@ def decode(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         before = data[: error.start].decode("utf-8")
-        raise WorkflowError(f"{_at(before, len(before))}: expected UTF-8 text") from None
+        raise WorkflowError(
+            f"{_at(before, len(before))}: expected UTF-8 text; a workflow is JSON, or a PNG or "
+            "WebP picture that ComfyUI has saved"
+        ) from None
 
 
 def parse(text: str) -> Any:

@@ -58,7 +58,7 @@ def _prompt(path: Path) -> dict[str, Any]:
     if isinstance(data, dict) and "nodes" in data:
         raise InvalidArgument(
             f"SCENES={path}: must be in API format, this is a workflow of the editor: "
-            "export it with Workflow > Export (API)"
+            "export it with File > Export (API)"
         )
     nodes = list(data.values()) if isinstance(data, dict) else []
     if not nodes or not all(isinstance(n, dict) and "class_type" in n for n in nodes):
