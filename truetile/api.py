@@ -247,20 +247,21 @@ def _each_item(
     if hooks.observer is not None:
         picture = batch if decoding and isinstance(port.finish, Affine) else None
         hooks.observer.begun(plan_now, plan.why, picture)
-    for index in range(items):
-        ladder = plan.ladder()
-        job = Job(port, operation, source[index : index + 1], batch.item(index), carry)
-        runner = TileRunner(job, ladder, last_rung=len(plan.rungs) - 1)
+    with batch:
+        for index in range(items):
+            ladder = plan.ladder()
+            job = Job(port, operation, source[index : index + 1], batch.item(index), carry)
+            runner = TileRunner(job, ladder, last_rung=len(plan.rungs) - 1)
 
-        def progress(done: int, total: int, index: int = index) -> None:
-            heard(index * total + done, items * total)
+            def progress(done: int, total: int, index: int = index) -> None:
+                heard(index * total + done, items * total)
 
-        try:
-            runner.run(hooks.check_interrupt, progress if heard else None)
-        except LadderExhausted as error:
-            raise plan.explain(error) from None
-        outcome.add(ladder, runner)
-    tensor = batch.finish()
+            try:
+                runner.run(hooks.check_interrupt, progress if heard else None)
+            except LadderExhausted as error:
+                raise plan.explain(error) from None
+            outcome.add(ladder, runner)
+    tensor = batch.tensor
     if source.dim() == 4:  # an image: the frame axis was ours
         tensor = tensor.squeeze(1 if decoding else 2)
     return tensor, outcome

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from exact_cases import difference, program_plans, run_exact
+from exact_cases import difference, program_plans, run_exact, wan
+
+import truetile
 
 diffusers = pytest.importorskip("diffusers")
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("full_float32")]
@@ -75,3 +77,19 @@ def test_half_precision_is_no_worse_than_the_module(vae, operation: str, dtype) 
     # torch.quantile takes no more than 2^24 values.
     step = 1 + own.numel() // 2**24
     assert ours[::step].quantile(0.999) <= 1.05 * own[::step].quantile(0.999)
+
+
+@pytest.mark.parametrize("mode", ["exact", "blended"])
+def test_an_interrupt_returns_when_no_kernel_writes_any_more(mode: str) -> None:
+    """The result's memory is given back, and the next user's CPU may write into it at once."""
+    vae = wan().cuda()
+    source = source_for(vae, "decode", 5, 7, 5)
+    truetile.decode(vae, source, mode=mode)
+
+    def stop() -> None:
+        torch.cuda._sleep(200_000_000)  # about a tenth of a second
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        truetile.decode(vae, source, mode=mode, check_interrupt=stop)
+    assert torch.cuda.current_stream().query()

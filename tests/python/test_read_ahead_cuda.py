@@ -142,7 +142,7 @@ def _case(name: str, operation: str):
         source = latents(9, 6, 5) if decoding else pixels(33, 48, 40)
         program = rolled(program_for(hunyuan10().cuda(), operation, source))
         return program, source, plans_of(program, source)
-    module = wan(base_dim=16).cuda()
+    module = wan(base_dim=32).cuda()
     source = latents(5, 12, 9) if decoding else pixels(17, 96, 72)
     return program_for(module, operation, source), source, program_plans(module, operation, source)
 

@@ -97,24 +97,25 @@ class ExactRequest:
             hooks.observer.begun(self._plan_now, self._plan.why, picture)
         pixels = frames * rows * columns
         try:
-            for index in range(items):
-                job = ExactJob(
-                    self._plan.program,
-                    self._source[index],
-                    _same if decoding else self._port.pixels_in,
-                    batch.item(index),
-                    finish,
-                    self._port.device,
-                    self._port.dtype,
-                )
+            with batch:
+                for index in range(items):
+                    job = ExactJob(
+                        self._plan.program,
+                        self._source[index],
+                        _same if decoding else self._port.pixels_in,
+                        batch.item(index),
+                        finish,
+                        self._port.device,
+                        self._port.dtype,
+                    )
 
-                def progress(share: float, index: int = index) -> None:
-                    hooks.progress(int((index + share) * pixels), items * pixels)
+                    def progress(share: float, index: int = index) -> None:
+                        hooks.progress(int((index + share) * pixels), items * pixels)
 
-                self._item(job, hooks.check_interrupt, progress if hooks.progress else None)
+                    self._item(job, hooks.check_interrupt, progress if hooks.progress else None)
         finally:
             self._weights = None
-        tensor = batch.finish()
+        tensor = batch.tensor
         return tensor.squeeze(1 if decoding else 2) if self._still else tensor
 
     def _item(self, job: ExactJob, check_interrupt, progress) -> None:

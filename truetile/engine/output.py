@@ -26,6 +26,9 @@ class HostBatch:
         items, channels, size: B, C and (T, H, W) of the result.
         channels_last: pixels are stored [B, T, H, W, C], latents [B, C, T, h, w].
 
+    Within it the work is done: it is left when no kernel writes any more, for what a failed call
+    gives back is page-locked memory that others may write into at once.
+
     `planes` is the result as [B, C, T, H, W]; `boxes` lists what of it was written so far, where
     `written_by_device` says that the kernels may still be at it.
     """
@@ -48,6 +51,12 @@ class HostBatch:
         self.boxes: list[Box] = []
         self.device = device
         self._direct = device.type == "cpu" or self.tensor.is_pinned()
+
+    def __enter__(self) -> HostBatch:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self.finish()
 
     @property
     def written_by_device(self) -> bool:
