@@ -7,6 +7,7 @@ copy of the weights and leaves the VAE unloaded, so the patches are applied to t
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable
 from typing import Any
 
@@ -25,7 +26,6 @@ class VaeWeights:
     def __init__(self, patcher: Any, model: torch.nn.Module) -> None:
         self._patcher = patcher if getattr(patcher, "model", None) is model else None
         self._model = model
-        self._names: dict[int, str] = {}
 
     def not_exact(self) -> str | None:
         """Why the weights and layers alone do not say what the VAE computes; None if they do."""
@@ -35,9 +35,10 @@ class VaeWeights:
         for name in ("hook_patches", "injections"):
             if self._of_patcher(name):
                 return f"its patcher has {name.replace('_', ' ')}"
-        if patched := self._of_patcher("patches").keys() - dict(self._model.named_parameters()):
-            return f"a patch changes {', '.join(sorted(patched))}, which is no weight"
-        for path, module in self._model.named_modules():
+        patched = self._of_patcher("patches").keys()
+        if patched and (others := patched - dict(self._model.named_parameters())):
+            return f"a patch changes {', '.join(sorted(others))}, which is no weight"
+        for module, path in self._paths.items():
             changes = sorted({"forward", "decode", "encode"} & vars(module).keys())
             if module._forward_hooks or module._forward_pre_hooks:
                 changes.append("hooks")
@@ -77,11 +78,13 @@ class VaeWeights:
         return weight
 
     def _key(self, module: torch.nn.Module, name: str) -> str:
-        if not self._names:
-            self._names = {id(part): path for path, part in self._model.named_modules()}
         # A family may add a layer of its own, which no patch can name.
-        path = self._names.get(id(module))
+        path = self._paths.get(module)
         return f"{path}.{name}" if path else name
+
+    @functools.cached_property
+    def _paths(self) -> dict[torch.nn.Module, str]:
+        return {module: path for path, module in self._model.named_modules()}
 
     def _of_patcher(self, name: str) -> dict:
         return getattr(self._patcher, name, None) or {}
