@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -67,6 +67,22 @@ def pack(
     return tuple(None if layer.conv is None else packing.packed(layer) for layer in program.layers)
 
 
+def weights_of(program: Program) -> Iterator[tuple[torch.nn.Module, str]]:
+    """All that `pack` reads: modules, and the names of their weights, whether they have them."""
+    for layer in program.layers:
+        if layer.conv is None:
+            continue
+        for part in (layer.conv, *layer.more, layer.proj):
+            yield from () if part is None else ((part, "weight"), (part, "bias"))
+        if layer.norm is not None:
+            yield from ((layer.norm, _gamma(layer)), (layer.norm, "bias"))
+
+
+def norm_eps(layer: Layer) -> float | None:
+    """Of a layer's group norm; None where it has none."""
+    return float(layer.norm.eps) if layer.shape.groups else None
+
+
 def packed_bytes(program: Program, dtype: torch.dtype) -> int:
     """What `pack` leaves allocated, in the blocks of torch's allocator."""
     total = 0
@@ -79,7 +95,7 @@ def packed_bytes(program: Program, dtype: torch.dtype) -> int:
         sizes.append(blocked_size(layer.shape) * dtype.itemsize)
         sizes += [_size(layer.norm, name) * 4 for name in (_gamma(layer), "bias")]
         sizes += [_size(layer.proj, name) * dtype.itemsize for name in ("weight", "bias")]
-        total += sum(-(-size // _BLOCK) * _BLOCK for size in sizes)
+        total += sum(-(-size // BLOCK) * BLOCK for size in sizes)
     return total
 
 
@@ -95,7 +111,7 @@ def packing_bytes(program: Program) -> int:
     )
 
 
-_BLOCK = 512
+BLOCK = 512  # bytes of torch's allocator on CUDA
 # Bytes an element, by how many axes are upsampled: the weight as it was stored, and in float32 with
 # what a patch adds to it; or the float32 kernels of the last axis' phases, which have 4/3 as many
 # elements for each axis, before and after they are joined.
@@ -185,7 +201,7 @@ class _Packing:
             self._vector(layer.norm, "bias", torch.float32),
             proj,
             self._vector(layer.proj, "bias", self._dtype),
-            float(layer.norm.eps) if layer.shape.groups else None,
+            norm_eps(layer),
             blocked,
         )
 
