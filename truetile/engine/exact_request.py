@@ -20,12 +20,14 @@ from .exact_planning import ExactPlan, make_exact_plan, make_offer, plans_for
 from .exact_task import Tally
 from .exact_weights import Packed, pack, packed_bytes
 from .inputs import check_finite
+from .kept_weights import KEPT
 from .memory import is_out_of_memory
 from .output import IDENTITY, HostBatch
 from .ports import Affine
 
 if TYPE_CHECKING:
     from ..api import Hooks, Settings
+    from ..families.program import Program
     from .memory import PeakMark
     from .ports import VaePort
 
@@ -142,7 +144,7 @@ class ExactRequest:
             self._weights = None
             program, port = self._plan.program, self._port
             try:
-                self._weights = dtype, pack(program, port.device, dtype, port.weight)
+                self._weights = dtype, _weights(program, port, dtype)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
@@ -212,6 +214,15 @@ class ExactRequest:
         if reason := native.why_twin(mark.device.type):
             texts.append(f"native kernels were not used: {reason}")
         return texts
+
+
+def _weights(program: Program, port: VaePort, dtype: torch.dtype) -> tuple[Packed | None, ...]:
+    """Packed, or as they were kept from another call."""
+    weights = KEPT.find(program, port, dtype)
+    if weights is None:
+        weights = pack(program, port.device, dtype, port.weight)
+        KEPT.keep(program, port, dtype, weights)
+    return weights
 
 
 def _same(latent: torch.Tensor) -> torch.Tensor:

@@ -59,12 +59,12 @@ def release(device: torch.device) -> None:
 
 
 # Page-locked memory is taken from everybody, and a result may live long in a cache.
-_PINNED_SHARE = 0.25
+PINNED_SHARE = 0.25
 
 
 def pinned(shape: tuple[int, ...], dtype: torch.dtype) -> torch.Tensor | None:
     """New page-locked memory on the host, or None where there is not enough of it."""
-    if math.prod(shape) * dtype.itemsize > _PINNED_SHARE * free_ram():
+    if math.prod(shape) * dtype.itemsize > PINNED_SHARE * free_ram():
         return None
     try:
         return torch.empty(shape, dtype=dtype, pin_memory=True)

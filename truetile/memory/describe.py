@@ -36,6 +36,8 @@ def account_text(account: Account) -> str:
 def ram_text(now: ram.Ram) -> str:
     """Main memory beside the device's: this process's, its pinned part, the machine's."""
     pinned = "not available" if now.pinned is None else say_bytes(now.pinned)
+    if now.pinned_by:
+        pinned += f" ({', '.join(f'{name} {say_bytes(count)}' for name, count in now.pinned_by)})"
     return (
         f"main memory: this process {_said(now.resident)}, pinned by torch {pinned}, "
         f"available {_said(now.available)} of {_said(now.total)}"

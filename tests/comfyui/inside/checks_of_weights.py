@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import copy
+import gc
+import importlib
+import operator
 from types import SimpleNamespace
 
 import torch
@@ -210,3 +213,70 @@ def check_stored_weights_are_read_as_comfyui_would(vae, pack):
         reader.read(linear, "weight", cpu, torch.bfloat16),
         (linear.weight.float() + 1).to(torch.bfloat16),
     )
+
+
+def _root(pack) -> str:
+    return pack.memory.__name__.removesuffix(".memory")
+
+
+def _kept(pack):
+    """Packed weights of calls on this machine's CPU, which are not kept otherwise."""
+    module = importlib.import_module(f"{_root(pack)}.engine.kept_weights")
+    return module.KeptWeights(types=("cpu",))
+
+
+def check_packed_weights_are_kept_until_they_change(vae, pack):
+    """Through ComfyUI's own loading and unloading, patching and its end."""
+    port, kept, cpu = pack.vae_port.ComfyVaePort, _kept(pack), torch.device("cpu")
+    exact = importlib.import_module(f"{_root(pack)}.engine.exact_weights")
+
+    def hit(of) -> bool:
+        asked = port(of, "decode")
+        program = asked.program("decode", still=False)
+        asked.unload()
+        found = kept.find(program, asked, torch.float32)
+        packed = exact.pack(program, cpu, torch.float32, asked.weight)
+        if found is None:
+            kept.keep(program, asked, torch.float32, packed)
+            return False
+        for one, other in zip(found, packed, strict=True):
+            for name, value in vars(one).items() if one is not None else ():
+                same = torch.equal if isinstance(value, torch.Tensor) else operator.eq
+                assert same(value, getattr(other, name)), name
+        return True
+
+    assert not hit(vae) and hit(vae)
+    vae.decode(latent(1, 8, 8))  # loads it
+    assert hit(vae)
+    patched = copy.copy(vae)
+    patched.patcher = vae.patcher.clone()
+    _lora(patched)
+    assert not hit(patched) and not hit(patched)
+    patched.decode(latent(1, 8, 8))  # its patches are in the weights of both now
+    assert hit(vae), "the patches are out again"
+    with torch.inference_mode():
+        weight = max(vae.first_stage_model.decoder.parameters(), key=torch.Tensor.numel)
+        weight.data.mul_(1.5)
+    assert not hit(vae) and hit(vae)
+    state = {name: value * 0.5 for name, value in vae.first_stage_model.state_dict().items()}
+    vae.first_stage_model.load_state_dict(state)
+    assert not hit(vae) and hit(vae)
+    vae.first_stage_model.to(torch.float16).to(torch.float32)
+    assert not hit(vae) and hit(vae)
+    assert kept.bytes()
+
+
+def check_packed_weights_go_with_the_vae(vae, pack):
+    import comfy.sd
+
+    kept = _kept(pack)
+    exact = importlib.import_module(f"{_root(pack)}.engine.exact_weights")
+    other = comfy.sd.VAE(sd=copy.deepcopy(vae.get_sd()))
+    asked = pack.vae_port.ComfyVaePort(other, "decode")
+    program = asked.program("decode", still=True)
+    weights = exact.pack(program, torch.device("cpu"), torch.float32, asked.weight)
+    kept.keep(program, asked, torch.float32, weights)
+    assert kept.bytes()
+    del other, asked, program, weights
+    gc.collect()
+    assert not kept.bytes()

@@ -119,7 +119,11 @@ def exactly(vae, operation: str, data, budget: float = 0.0):
         result, report = getattr(service, operation)(vae, data, settings)
     finally:
         service.host.check_interrupt, request.pack = check, pack_weights
-    return result, report, {"seen": max(seen), "looks": len(seen), "packing": max(packing)}
+    return (
+        result,
+        report,
+        {"seen": max(seen), "looks": len(seen), "packing": max(packing, default=0.0)},
+    )
 
 
 def measured(call):
