@@ -83,6 +83,12 @@ def test_the_result_is_the_stock_nodes_and_the_stock_node_gives_it_again(found):
         assert call["stock_after"], "ComfyUI's own call gives something else afterwards"
 
 
+def test_dynamic_vram_leaves_kept_weights_as_they_were(found, request):
+    """A stock call between two exact ones loads the VAE; without dynamic VRAM that moves it."""
+    if request.node.callspec.params["probe"] == "dynamic":
+        assert [call["packing"] for call in found["exact"]] == [0, 0], "packed again"
+
+
 def test_patched_weights_are_served_and_gone_with_their_patcher(found):
     call = found["patched"]
     assert call["changed"] > 2 * COARSE, "the patch changes too little to be seen"
