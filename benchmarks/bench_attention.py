@@ -19,7 +19,7 @@ from pathlib import Path
 import torch
 from cuda_timing import median_us
 
-from truetile.engine.attention import by_matmul, by_sdpa, matmul_serves
+from truetile.engine.attention import by_products, by_sdpa, products_serve
 from truetile.stream import attention_rows
 
 TOKENS = (1024, 4096, 16384, 36864, 65536)  # SDXL at 256^2 ... 2048^2
@@ -45,8 +45,7 @@ class Row:
 
 def whole(by, q, k, v, rows: int) -> torch.Tensor:
     out = torch.empty(q.shape, dtype=q.dtype, device=q.device)
-    for part, made in zip(q.split(rows), out.split(rows), strict=True):
-        by(part, k, v, made)
+    by(q, k, v, out, rows)
     return out
 
 
@@ -59,7 +58,7 @@ def measure(dtype: torch.dtype, tokens: int, channels: int, runs: int) -> list[R
         for part in q[picked].split(256)
     ])  # fmt: skip
     ways = [("sdpa", by_sdpa, tokens), ("sdpa", by_sdpa, min(tokens, attention_rows(tokens)))]
-    ways += [("matmul", by_matmul, r) for r in ROWS if r <= tokens and r * tokens <= MOST]
+    ways += [("matmul", by_products, r) for r in ROWS if r <= tokens and r * tokens <= MOST]
     answer = []
     for way, by, rows in ways:
         call = functools.partial(whole, by, q, k, v, rows)
@@ -92,7 +91,7 @@ def main() -> int:
     print("|---|---:|---|---:|---:|---:|---:|---:|---:|")
     rows: list[Row] = []
     for dtype in (torch.bfloat16, torch.float32):
-        if not matmul_serves("cuda", dtype):
+        if not products_serve("cuda", dtype):
             print(f"bench_attention: this torch has no products for {dtype}, torch's own serves")
             continue
         for tokens in TOKENS:

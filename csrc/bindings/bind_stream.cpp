@@ -67,15 +67,16 @@ void bind_layers(py::module_& module) {
       .field("residual_channels", &StreamLayer::residual_channels)
       .field("groups", &StreamLayer::groups)
       .field("time_rule", &StreamLayer::time_rule)
+      .field("products", &StreamLayer::products)
       .done()
       .def(py::init<LayerKind, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
                     AxisRule, AxisRule, bool, Shuffle, Shuffle, std::int64_t, std::int64_t,
-                    TimeRule>(),
+                    TimeRule, bool>(),
            arg("kind"), arg("source"), arg("in_channels"), arg("out_channels"),
            arg("residual") = -1, arg("kernel_t") = 1, arg("rows") = AxisRule{},
            arg("columns") = AxisRule{}, arg("padded") = true, arg("shuffle") = Shuffle{},
            arg("shortcut") = Shuffle{}, arg("residual_channels") = 0, arg("groups") = 0,
-           arg("time_rule") = TimeRule::kSame)
+           arg("time_rule") = TimeRule::kSame, arg("products") = false)
       .def_property_readonly("attends", &StreamLayer::attends)
       .def_property_readonly("up_t", &StreamLayer::up_t)
       .def_property_readonly("taps_t", &StreamLayer::taps_t)
@@ -129,10 +130,12 @@ void bind_schedule(py::module_& module) {
       .field("chunk", &Segment::chunk)
       .field("keep", &Segment::keep)
       .field("over", &Segment::over)
+      .field("queries", &Segment::queries)
       .done()
-      .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool, std::int64_t>(),
+      .def(py::init<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool, std::int64_t,
+                    std::int64_t>(),
            arg("first"), arg("last"), arg("rows") = 0, arg("chunk") = 0, arg("keep") = true,
-           arg("over") = -1);
+           arg("over") = -1, arg("queries") = 0);
   py::class_<Schedule>(module, "Schedule", "One segment with its memory to the byte.")
       .def(py::init<const Layers&, const Size&, const Segment&, std::int64_t, std::int64_t>(),
            arg("layers"), arg("clip"), arg("segment"), arg("elem_bytes"), arg("begin") = 0)
@@ -146,6 +149,7 @@ void bind_schedule(py::module_& module) {
       .def("made", [](const Schedule& self, std::size_t at) { return as_tuple(self.made(at)); })
       .def("reads_ahead", &Schedule::reads_ahead, arg("value"))
       .def("handover", &Schedule::handover, arg("at"))
+      .def("queries", &Schedule::queries, arg("at"))
       .def("strip_macs", &Schedule::strip_macs, arg("index"))
       .def_property_readonly("segment", &Schedule::segment)
       .def_property_readonly("elem_bytes", &Schedule::elem_bytes)
@@ -164,7 +168,8 @@ void bind_schedule(py::module_& module) {
       .def_property_readonly("call_bytes", &Schedule::call_bytes)
       .def_property_readonly("peak_bytes", &Schedule::peak_bytes);
   module.def("attention_rows", &attention_rows, arg("tokens"));
-  module.def("attention_piece", &attention_piece, arg("tokens"));
+  module.def("attention_choices", &attention_choices, arg("tokens"));
+  module.def("attention_piece", &attention_piece, arg("tokens"), arg("rows"));
 }
 
 }  // namespace

@@ -152,10 +152,10 @@ class Executor {
     const std::int64_t out = chunk_[at].out.length() * strip_.layers[at].out.length() * row;
     if (layer.attends()) {
       const std::int64_t tokens = s_.tokens(at);
-      const std::int64_t queries = attention_rows(tokens);
-      const std::int64_t values =
-          (3 * tokens + 3 * attention_piece(tokens) + 2 * queries) * size[3];
-      call_.push_back((values + queries * tokens) * 8 + queries * tokens * 4);
+      const std::int64_t queries = s_.queries(at);
+      std::int64_t values = tokens + 2 * attention_piece(tokens, queries);
+      if (!layer.products) values += tokens + 2 * queries;
+      call_.push_back((values * size[3] + queries * tokens) * 8 + queries * tokens * 4);
     } else {
       std::int64_t made = chunk_[at].convolved(layer.kind).length();
       if (layer.kind == LayerKind::kTimeUp) made *= 2;

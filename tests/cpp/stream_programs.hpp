@@ -140,7 +140,9 @@ class ProgramMaker {
   }
 
   void attend() {
-    add(random_.one_in(3) ? LayerKind::kClipAttention : LayerKind::kAttention).padded = false;
+    StreamLayer& layer = add(random_.one_in(3) ? LayerKind::kClipAttention : LayerKind::kAttention);
+    layer.padded = false;
+    layer.products = random_.one_in(2);
   }
   void time(LayerKind kind) { add(kind); }
   void resample_time(TimeRule rule) {

@@ -97,7 +97,7 @@ TEST(Stream, AnyCutGivesTheSameValues) {
             one.layers.begin() + begin, one.layers.begin() + end,
             [](const StreamLayer& layer) { return layer.kind == LayerKind::kClipAttention; });
         const std::int64_t chunk = at_once ? 0 : random.in(0, 3);
-        const Segment segment = {begin, end, rows, chunk};
+        const Segment segment = {begin, end, rows, chunk, true, -1, random.in(0, 40)};
         const Schedule schedule(one.layers, one.clip, segment, 8);
         Executor executor(schedule, values);
         executor.run();

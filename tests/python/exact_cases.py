@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from live_bytes import LiveBytes
 
+from truetile.engine.attention import products_serve
 from truetile.engine.exact import ExactRun
 from truetile.engine.exact_job import ExactJob, exact_run
 from truetile.engine.exact_weights import pack
@@ -42,7 +43,8 @@ def clip_size(source: torch.Tensor) -> tuple[int, int, int, int]:
 
 
 def program_for(module, operation: str, source: torch.Tensor) -> Program:
-    return program_of(module, operation, still=source.shape[2] == 1)
+    program = program_of(module, operation, still=source.shape[2] == 1)
+    return program.attending(products_serve(source.device.type, source.dtype))
 
 
 def program_plans(module, operation: str, source: torch.Tensor) -> list[StreamPlan]:

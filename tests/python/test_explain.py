@@ -41,7 +41,7 @@ def test_the_plan_that_is_named_is_the_one_that_runs(spare: int) -> None:
 
 
 def test_a_budget_below_every_exact_plan_is_for_tiles_or_an_error() -> None:
-    port, z = DiffusersPort(wan()), torch.empty(1, 4, 3, 60, 104)
+    port, z = DiffusersPort(wan()), torch.empty(1, 4, 3, 90, 160)
     least = explain(port, "decode", z, Settings()).lines[-1].bytes
     told = explain(port, "decode", z, Settings(budget=least - 1))
     assert "blended" in told.engine and f"must be at least {least} bytes" in told.why

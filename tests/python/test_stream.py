@@ -45,6 +45,7 @@ def _everything(module: ModuleType, case: dict, segment: tuple, begin: int) -> l
         schedule.peak_bytes,
         list(schedule.sizes),
     ]
+    found += [schedule.queries(at) for at in range(segment[1])]
     found += [schedule.reads_ahead(value) for value in range(len(schedule.sizes))]
     found += [schedule.strip(index) for index in range(schedule.strip_count)]
     found += [schedule.chunk(index) for index in range(schedule.chunk_count)]
@@ -65,13 +66,21 @@ def test_both_have_every_name() -> None:
 def test_schedules_agree_in_every_field(case: dict, data: st.DataObject) -> None:
     last = len(layers_of(twin, case))
     segment = (0, data.draw(st.integers(1, last + 1)), data.draw(st.integers(0, 12)))
-    segment = (*segment, data.draw(st.integers(0, 4)))
+    segment = (*segment, data.draw(st.integers(0, 4)), True, -1, data.draw(st.integers(0, 300)))
     begin = data.draw(st.sampled_from([0, 0, 1, 5]))
     results = [
         _said(lambda module=module: _everything(module, case, segment, begin))
         for module in _backends()
     ]
     assert results[0] == results[1]
+
+
+@given(st.integers(1, 1 << 21))
+def test_choices_of_queries_agree(tokens: int) -> None:
+    found = [module.attention_choices(tokens) for module in _backends()]
+    assert found[0] == found[1]
+    assert sorted(set(found[0]), reverse=True) == found[0]
+    assert 1 <= found[0][-1] <= found[0][0] <= tokens
 
 
 @given(programs())

@@ -1,4 +1,4 @@
-"""Attention of one wide head for a block of queries: what a mid block does, without its weights.
+"""Attention of one wide head: what a mid block does, without its weights.
 
 Flash kernels end at 256 channels a head. Beyond, two plain products with a softmax between them
 take a fifth of the time that torch's own does (benchmarks/results/attention_h200.json). Scores stay
@@ -16,22 +16,9 @@ import torch.nn.functional as F
 from .. import native
 
 
-def one_head_attention(
-    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor
-) -> None:
-    """Writes softmax(q k^T / sqrt(C)) v into `out`, contiguous as all four.
-
-    q and out are [queries, C], k and v [tokens, C], all of one dtype. On CUDA this allocates
-    queries * tokens elements of float32 and, where the inputs are of another dtype, as many of
-    theirs; cuBLAS' workspace is torch's, one for the process.
-    """
-    by = by_matmul if matmul_serves(q.device.type, q.dtype) else by_sdpa
-    by(q, k, v, out)
-
-
 @functools.cache
-def matmul_serves(device: str, dtype: torch.dtype) -> bool:
-    """Whether `by_matmul` serves a device type and dtype, and is faster than `by_sdpa`."""
+def products_serve(device: str, dtype: torch.dtype) -> bool:
+    """Whether `by_products` serves a device type and dtype, and is faster than `by_sdpa`."""
     if device != "cuda" or torch.version.cuda is None:
         return False
     if dtype == torch.float32:
@@ -43,19 +30,34 @@ def matmul_serves(device: str, dtype: torch.dtype) -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key("aten::addmm.dtype_out", "CUDA")
 
 
-def by_matmul(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor) -> None:
-    """By two products with a softmax between them, in place where its weights are float32."""
-    scores = torch.empty(len(q), len(k), dtype=torch.float32, device=q.device)
+def by_products(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor, rows: int
+) -> None:
+    """Writes softmax(q k^T / sqrt(C)) v into `out`, `rows` queries at a time.
+
+    q and out are [queries, C], k and v [tokens, C], contiguous and all of one dtype. This allocates
+    rows * tokens elements of float32 and, where the inputs are of another dtype, as many of theirs;
+    cuBLAS' workspace is torch's, one for the process.
+    """
+    size = min(rows, len(q)), len(k)
+    all_scores = all_weights = torch.empty(size, dtype=torch.float32, device=q.device)
+    if v.dtype != torch.float32:
+        all_weights = torch.empty(size, dtype=v.dtype, device=q.device)
     # The factor is applied to the accumulator: no product is rounded before the softmax.
     factor = {"beta": 0, "alpha": q.shape[1] ** -0.5}
-    if q.dtype != scores.dtype:
-        factor["out_dtype"] = scores.dtype
-    torch.addmm(scores, q, k.t(), **factor, out=scores)
-    weights = scores if v.dtype == scores.dtype else torch.empty_like(scores, dtype=v.dtype)
-    native.softmax_rows(scores, weights)
-    torch.mm(weights, v, out=out)
+    if q.dtype != torch.float32:
+        factor["out_dtype"] = torch.float32
+    keys = k.t()
+    for few, made in zip(q.split(rows), out.split(rows), strict=True):
+        scores, weights = all_scores[: len(few)], all_weights[: len(few)]
+        torch.addmm(scores, few, keys, **factor, out=scores)
+        native.softmax_rows(scores, weights)
+        torch.mm(weights, v, out=made)
 
 
-def by_sdpa(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor) -> None:
-    """By torch's own, which may keep the scores in memory."""
-    out.copy_(F.scaled_dot_product_attention(q[None], k[None], v[None])[0])
+def by_sdpa(
+    q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor, rows: int
+) -> None:
+    """The same by torch's own, which may keep the scores in memory."""
+    for few, made in zip(q.split(rows), out.split(rows), strict=True):
+        made.copy_(F.scaled_dot_product_attention(few[None], k[None], v[None])[0])

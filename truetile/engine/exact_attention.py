@@ -1,60 +1,75 @@
-"""Attention of a mid block with its norm, its projections and its residual, on [T, H, W, C]."""
+"""Attention of a mid block with its norm, its projections and its residual, on [T, H, W, C].
+
+With x' the normed input, scores are (x' Wq + bq) (x' Wk + bk)^T, and what a query sees is weighted
+values (x' Wv + bv) Wo + bo. A term that is the same for all keys cancels in the softmax, and its
+weights add up to one. So the scores are those of queries x' A + a over x' itself, and the result is
+weighted x' times B plus b (see `Packed`): x' is keys and values at once.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
-import torch.nn.functional as F
 
 from .. import native
-from ..stream import attention_piece, attention_rows
-from .attention import one_head_attention
+from ..stream import attention_piece
+from .attention import by_products, by_sdpa
 from .exact_weights import Packed
 
 
-def attend(out: torch.Tensor, x: torch.Tensor, weights: Packed) -> None:
+@dataclass(frozen=True)
+class Attention:
+    """How to attend: `causal` sees no later frame, `rows` queries are scored at a time.
+
+    `products`: by plain products, else by torch's own.
+    """
+
+    rows: int
+    products: bool
+    causal: bool = False
+
+
+def attend(out: torch.Tensor, x: torch.Tensor, weights: Packed, how: Attention) -> None:
     """One-head attention over each frame of `x` [t, h, w, C], added to it, into `out`.
 
     `out` may be `x` itself.
     """
     for source, target in zip(x, out, strict=True):
-        attend_clip(target[None], source[None], weights, causal=False)
+        attend_clip(target[None], source[None], weights, how)
 
 
-def attend_clip(out: torch.Tensor, x: torch.Tensor, weights: Packed, causal: bool) -> None:
+def attend_clip(out: torch.Tensor, x: torch.Tensor, weights: Packed, how: Attention) -> None:
     """One-head attention over all of `x` [t, h, w, C], added to it, into `out` (or `x` itself).
 
-    With `causal` a frame sees itself and those before it. Only keys and values are whole; queries
-    are made piece by piece, and scores for a few of them at once.
+    Only what is seen is whole; queries are made piece by piece, and scores for a few of them.
     """
     t, h, w, c = x.shape
     tokens = t * h * w
-    own = h * w if causal else tokens
-    rows, piece = attention_rows(tokens), min(own, attention_piece(tokens))
-    keys_values = x.new_empty((2, tokens, c))
-    scratch = x.new_empty((piece, c))
+    own = h * w if how.causal else tokens
+    piece = min(own, attention_piece(tokens, how.rows))
+    seen = x.new_empty((tokens, c))
+    queries, made = (x.new_empty((piece, c)) for _ in range(2))
     source, target = x.reshape(tokens, c), out.view(tokens, c)
-
-    def project(values: torch.Tensor, index: int) -> torch.Tensor:
-        """Norm of `values` [n, C] times the weights for queries (0), keys (1) or values (2)."""
-        part = scratch[: values.shape[0]]
-        native.norm_pad(
-            values[None, None], part[None, None], weights.gamma, weights.beta, rms=weights.rms
-        )
-        one = slice(index * c, (index + 1) * c)
-        bias = None if weights.bias is None else weights.bias[one]
-        return F.linear(part, weights.weight[one], bias)
-
-    for at in range(0, tokens, piece):
-        for index in (0, 1):
-            keys_values[index, at : at + piece].copy_(project(source[at : at + piece], 1 + index))
+    norm = weights.gamma, weights.beta
+    native.norm_pad(source[None, None], seen[None, None], *norm, rms=weights.rms)
+    by = by_products if how.products else by_sdpa
     for frame in range(0, tokens, own):
-        end = frame + own
-        keys, values = keys_values[:, :end]
-        for at in range(frame, end, piece):
-            part = source[at : min(end, at + piece)]
-            queries, made = project(part, 0), scratch[: part.shape[0]]
-            for few, seen in zip(queries.split(rows), made.split(rows), strict=True):
-                one_head_attention(few, keys, values, seen)
-            del queries, few
-            made = F.linear(made, weights.proj, weights.proj_bias)
-            torch.add(part, made, out=target[at : at + part.shape[0]])
+        keys = seen[: frame + own]
+        for at in range(frame, frame + own, piece):
+            few = slice(at, min(frame + own, at + piece))
+            size = few.stop - few.start
+            _linear(queries[:size], seen[few], weights.weight, weights.bias)
+            by(queries[:size], keys, keys, made[:size], how.rows)
+            _linear(queries[:size], made[:size], weights.proj, weights.proj_bias)
+            torch.add(source[few], queries[:size], out=target[few])
+
+
+def _linear(
+    out: torch.Tensor, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
+) -> None:
+    """x weight^T + bias into `out`."""
+    if bias is None:
+        torch.mm(x, weight.t(), out=out)
+    else:
+        torch.addmm(bias, x, weight.t(), out=out)

@@ -11,7 +11,7 @@ from .. import native
 from ..families.program import Layer, Program
 from ..stream import Handover, LayerKind, Schedule, Shuffle, Span
 from .cudnn import rounded_heights, tune
-from .exact_attention import attend, attend_clip
+from .exact_attention import Attention, attend, attend_clip
 from .exact_buffers import Reader, SegmentBuffers, Strip
 from .exact_carry import Carry
 from .exact_layers import (
@@ -104,10 +104,9 @@ class SegmentRun:
         layer = self._layers[at]
         x = self._buffers.source(at, layer.shape.source)
         out = self._buffers.open(at)
-        if layer.shape.kind == LayerKind.CLIP_ATTENTION:
-            attend_clip(out, x, self._weights[at], layer.causal)
-        else:
-            attend(out, x, self._weights[at])
+        how = Attention(self._schedule.queries(at), layer.shape.products, layer.causal)
+        clip = layer.shape.kind == LayerKind.CLIP_ATTENTION
+        (attend_clip if clip else attend)(out, x, self._weights[at], how)
         self._buffers.close(at)
 
     def _convolution(self, at: int) -> None:

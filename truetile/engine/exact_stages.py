@@ -88,4 +88,4 @@ def _going_on(shape: StreamLayer) -> StreamLayer:
 def _moved(segment: Segment, by: int) -> Segment:
     over = segment.over + by if segment.over >= 0 else -1
     first, last = segment.first + by, segment.last + by
-    return Segment(first, last, segment.rows, segment.chunk, segment.keep, over)
+    return Segment(first, last, segment.rows, segment.chunk, segment.keep, over, segment.queries)

@@ -11,6 +11,7 @@ import torch
 from .. import native
 from ..families.program import Layer, Program
 from ..stream import LayerKind
+from .attention_weights import merged_projections
 from .blocked import block_weight, blocked_size
 
 
@@ -19,11 +20,11 @@ class Packed:
     """One layer's weights.
 
     `weight` is [O, I, kh, kw], or [O, I, kt, kh, kw] where time is convolved; an upsampling one has
-    the phases' weights one after the other in O, those of time outermost. [3C, C] for attention
-    with `proj` [C, C]. `gamma` and `beta` [I] of the norm are float32, and so is the bias of a
-    convolution. A group norm has `eps`: `gamma` and `beta` are the module's, until `with_moments`
-    makes them the factor and the summand of each channel. `blocked` is the weight once more where
-    blocks of pixels may serve.
+    the phases' weights one after the other in O, those of time outermost. [C, C] for attention with
+    `proj` [C, C]: see `merged_projections`. `gamma` and `beta` [I] of the norm are float32, and so
+    is the bias of a convolution. A group norm has `eps`: `gamma` and `beta` are the module's, until
+    `with_moments` makes them the factor and the summand of each channel. `blocked` is the weight
+    once more where blocks of pixels may serve.
     """
 
     weight: torch.Tensor
@@ -89,12 +90,18 @@ def packed_bytes(program: Program, dtype: torch.dtype) -> int:
     for layer in program.layers:
         if layer.conv is None:
             continue
-        vectors = dtype if layer.shape.attends else torch.float32
-        biases = sum(_size(part, "bias") for part in (layer.conv, *layer.more))
-        sizes = [_count(layer) * dtype.itemsize, biases * vectors.itemsize]
-        sizes.append(blocked_size(layer.shape) * dtype.itemsize)
-        sizes += [_size(layer.norm, name) * 4 for name in (_gamma(layer), "bias")]
-        sizes += [_size(layer.proj, name) * dtype.itemsize for name in ("weight", "bias")]
+        sizes = [_size(layer.norm, name) * 4 for name in (_gamma(layer), "bias")]
+        if layer.shape.attends:
+            channels, bias = layer.shape.in_channels, _size(layer.conv, "bias") > 0
+            # Two of each; the second bias is there where values or the output have one.
+            sizes += [channels**2 * dtype.itemsize] * 2
+            if bias:
+                sizes.append(channels * dtype.itemsize)
+            if bias or _size(layer.proj, "bias"):
+                sizes.append(channels * dtype.itemsize)
+        else:
+            sizes += [_count(layer) * dtype.itemsize, _size(layer.conv, "bias") * 4]
+            sizes.append(blocked_size(layer.shape) * dtype.itemsize)
         total += sum(-(-size // BLOCK) * BLOCK for size in sizes)
     return total
 
@@ -103,7 +110,9 @@ def packing_bytes(program: Program) -> int:
     """The most that `pack` takes for a moment besides what it leaves: for its largest layer."""
     return max(
         (
-            _size(layer.conv, "weight") * _PACKING[_upsampled_axes(layer)]
+            layer.shape.in_channels**2 * _MERGING
+            if layer.shape.attends
+            else _size(layer.conv, "weight") * _PACKING[_upsampled_axes(layer)]
             for layer in program.layers
             if layer.conv is not None
         ),
@@ -116,12 +125,14 @@ BLOCK = 512  # bytes of torch's allocator on CUDA
 # what a patch adds to it; or the float32 kernels of the last axis' phases, which have 4/3 as many
 # elements for each axis, before and after they are joined.
 _PACKING = (12, 24, 24, 32)
+# Of attention, for each pair of channels: four weights as they were stored, in float32 with what a
+# patch adds to one, and three in float64 at once.
+_MERGING = 4 * 4 + 4 + 3 * 8
 
 
 def _count(layer: Layer) -> int:
     """Elements of the packed weight."""
-    parts = (layer.conv, *layer.more)
-    count = sum(math.prod(_used_shape(layer, part.weight.shape)) for part in parts)
+    count = math.prod(_used_shape(layer, layer.conv.weight.shape))
     for rule in (layer.shape.rows, layer.shape.columns):
         count = count // rule.kernel * rule.taps * rule.up
     if layer.shape.up_t > 1:
@@ -183,27 +194,40 @@ class _Packing:
         self._device, self._dtype, self._read = device, dtype, read
 
     def packed(self, layer: Layer) -> Packed:
-        kind = self._dtype if layer.shape.attends else torch.float32
-        bias = self._vector(layer.conv, "bias", kind)
-        if layer.more and bias is not None:
-            bias = torch.cat([bias, *(self._vector(part, "bias", kind) for part in layer.more)])
-        proj = None
-        if layer.proj is not None:
-            proj = self._moved(layer.proj, "weight").flatten(1).to(self._dtype)
-        weight = self._weight(layer)
+        norm = (
+            self._vector(layer.norm, _gamma(layer)),
+            self._vector(layer.norm, "bias"),
+        )
+        eps = norm_eps(layer)
+        if layer.shape.attends:
+            weight, bias, proj, proj_bias = self._attention(layer)
+            return Packed(weight, bias, *norm, proj, proj_bias, eps)
+        bias, weight = self._vector(layer.conv, "bias"), self._weight(layer)
         blocked = None
         if blocked_size(layer.shape):
             blocked = _channels_last(block_weight(weight, layer.shape))
         return Packed(
             weight,
             bias[: layer.outputs] if layer.outputs and bias is not None else bias,
-            self._vector(layer.norm, _gamma(layer), torch.float32),
-            self._vector(layer.norm, "bias", torch.float32),
-            proj,
-            self._vector(layer.proj, "bias", self._dtype),
-            norm_eps(layer),
+            *norm,
+            None,
+            None,
+            eps,
             blocked,
         )
+
+    def _attention(self, layer: Layer) -> list[torch.Tensor | None]:
+        """Weight and bias of its queries, then of its output."""
+        parts = (layer.conv, *layer.more)
+        weights = [self._moved(part, "weight").flatten(1) for part in parts]
+        biases = [self._moved(part, "bias") for part in parts]
+        merged = merged_projections(
+            torch.cat(weights) if layer.more else weights[0],
+            None if biases[0] is None else torch.cat(biases),
+            self._moved(layer.proj, "weight").flatten(1),
+            self._moved(layer.proj, "bias"),
+        )
+        return [None if one is None else one.to(self._dtype) for one in merged]
 
     def _weight(self, layer: Layer) -> torch.Tensor:
         weight = self._used(layer)
@@ -220,16 +244,11 @@ class _Packing:
             weight = weight[: layer.outputs]
         if _flat_in_time(layer, weight.shape):
             weight = weight.float().sum(2) if layer.replicate else weight[:, :, -1]
-        if layer.shape.attends:
-            others = (self._moved(part, "weight").flatten(1) for part in layer.more)
-            weight = torch.cat([weight.flatten(1), *others])
         return weight
 
-    def _vector(
-        self, module: torch.nn.Module | None, name: str, kind: torch.dtype
-    ) -> torch.Tensor | None:
+    def _vector(self, module: torch.nn.Module | None, name: str) -> torch.Tensor | None:
         value = self._moved(module, name)
-        return None if value is None else value.flatten().to(dtype=kind)
+        return None if value is None else value.flatten().float()
 
     def _moved(self, module: torch.nn.Module | None, name: str) -> torch.Tensor | None:
         value = None if module is None else self._read(module, name, self._dtype)

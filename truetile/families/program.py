@@ -103,6 +103,16 @@ class Program:
         """Equal for programs that differ in their weights only."""
         return self.family, self.operation, self.still, self.shapes, self.roll
 
+    def attending(self, products: bool) -> Program:
+        """The same with attention by plain products, or by the framework's own."""
+        layers = tuple(
+            replace(layer, shape=replace_shape(layer.shape, products=products))
+            if layer.shape.attends
+            else layer
+            for layer in self.layers
+        )
+        return replace(self, layers=layers)
+
     def part(self, first: int, shapes: Sequence[StreamLayer]) -> Program:
         """As many layers from `first` on as a program of their own, with these shapes."""
         own = zip(self.layers[first : first + len(shapes)], shapes, strict=True)
@@ -114,7 +124,7 @@ def replace_shape(shape: StreamLayer, **changes) -> StreamLayer:
     """A copy with some fields changed, for either backend's type."""
     names = ("kind", "source", "in_channels", "out_channels", "residual", "kernel_t", "rows")
     names += ("columns", "padded", "shuffle", "shortcut", "residual_channels", "groups")
-    names += ("time_rule",)
+    names += ("time_rule", "products")
     return StreamLayer(**({name: getattr(shape, name) for name in names} | changes))
 
 

@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "dffb3ab43c78"  # of csrc, by tools/stamp_sources.py
+SOURCES = "ece83307dd9b"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"

@@ -7,6 +7,8 @@
 namespace truetile {
 namespace {
 
+constexpr double kBlockCalls = 3;  // two products with a softmax between them
+
 /// `20 passes (4 for moments only), 11 in strips of 64 rows or more`.
 std::string describe_passes(const std::vector<Segment>& segments) {
   std::int64_t measured = 0;
@@ -26,6 +28,18 @@ std::string describe_passes(const std::vector<Segment>& segments) {
 
 double elements(const Size& size) {
   return static_cast<double>(size[0] * size[1]) * static_cast<double>(size[2] * size[3]);
+}
+
+/// What blocks of queries take beyond their work: where a block is small, its calls take longer, or
+/// the keys and values that each block reads.
+double attention_seconds(const Schedule& schedule, std::size_t at, const Speed& speed) {
+  const auto& [t, h, w, c] = schedule.made(at);
+  const auto rows = static_cast<double>(schedule.queries(at));
+  const double elements = 2 * static_cast<double>(schedule.tokens(at)) * static_cast<double>(c);
+  const double work = elements * rows / speed.macs;
+  const double read = elements * static_cast<double>(schedule.elem_bytes()) / speed.bytes;
+  const double longest = std::max({work, read, kBlockCalls * speed.call});
+  return static_cast<double>(t * h * w) / rows * (longest - work);
 }
 
 }  // namespace
@@ -55,6 +69,7 @@ double segment_seconds(const Schedule& schedule, const Speed& speed) {
     const auto chunks = static_cast<double>(schedule.chunk_count());
     const double made = elements(schedule.made(at));
     total += layer_macs(layer, schedule.tokens(at)) * made / speed.macs;
+    if (layer.attends()) total += attention_seconds(schedule, at, speed);
     // What is made is written, read and written again with its bias.
     double moved = made * (layer.residual < 0 ? 3 : 4);
     // But for what need not be read back for the next layer, nor written before that.

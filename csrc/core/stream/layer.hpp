@@ -75,9 +75,15 @@ struct StreamLayer {
   /// sees two frames only, so that this is done with the frames that are there, like upsampling in
   /// space.
   TimeRule time_rule = TimeRule::kSame;
+  /// Attention by two plain products instead of the framework's own, which scales copies.
+  bool products = false;
 
   [[nodiscard]] bool attends() const noexcept {
     return kind == LayerKind::kAttention || kind == LayerKind::kClipAttention;
+  }
+  /// How many positions of a value of size `made` an attention sees: of a frame, or of the clip.
+  [[nodiscard]] std::int64_t tokens(const Size& made) const noexcept {
+    return (kind == LayerKind::kClipAttention ? made[0] : 1) * made[1] * made[2];
   }
   [[nodiscard]] TimeRule time() const noexcept;
   /// Phases in time of its convolution: 2 where that doubles the frames before it sees them.

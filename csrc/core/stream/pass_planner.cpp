@@ -12,7 +12,9 @@
 namespace truetile {
 namespace {
 
-constexpr std::int64_t kStep = 12;  // the next plan is smaller by at least one part in so many
+// The next plan is smaller by at least one part in so many; once there is none, twice as many.
+constexpr std::int64_t kStep = 12;
+constexpr std::int64_t kLastStep = 4 * kStep;
 
 /// One way to run some layers, with its memory and time.
 struct Option {
@@ -54,8 +56,7 @@ class Planner {
     bases_.push_back(count);
     for (std::size_t index = 0; index < layers.size(); ++index) {
       const auto& [t, h, w, c] = sizes_[index + 1];
-      const bool clip_wide = layers[index].kind == LayerKind::kClipAttention;
-      const double macs = layer_macs(layers[index], (clip_wide ? t : 1) * h * w) *
+      const double macs = layer_macs(layers[index], layers[index].tokens(sizes_[index + 1])) *
                           static_cast<double>(t * w) * static_cast<double>(c) *
                           static_cast<double>(h);
       work_.push_back(work_.back() + macs / speed.macs);
@@ -156,30 +157,39 @@ class Planner {
   [[nodiscard]] const Option* fitting(const Segment& one, std::int64_t room) {
     const std::vector<std::int64_t> tallest = heights(one.first, one.last);
     const std::int64_t frames = source_size(one.first)[0];
-    const bool attends = has_attention(layers_, one.first, one.last);
     const Option* best = nullptr;
+    const auto consider = [&best, room](const Option& found) {
+      if (found.bytes > room) return;
+      if (best == nullptr || found.seconds < best->seconds) best = &found;
+    };
+    if (has_attention(layers_, one.first, one.last)) {
+      for (const std::int64_t queries : query_choices(layers_, sizes_, one.first, one.last)) {
+        consider(option(one, 0, 0, queries));
+      }
+      return best;
+    }
     for (const std::int64_t chunk : {0, 16, 8, 4, 3, 2, 1}) {
-      if (chunk > 0 && (attends || chunk >= frames)) continue;
+      if (chunk > 0 && chunk >= frames) continue;
       // Shorter strips need less.
       const auto at = std::partition_point(tallest.begin(), tallest.end(), [&](std::int64_t rows) {
-        return option(one, rows, chunk).bytes > room;
+        return option(one, rows, chunk, 0).bytes > room;
       });
-      if (at == tallest.end()) continue;
-      const Option& found = option(one, *at, chunk);
-      if (best == nullptr || found.seconds < best->seconds) best = &found;
+      if (at != tallest.end()) consider(option(one, *at, chunk, 0));
     }
     return best;
   }
 
   [[nodiscard]] std::vector<std::int64_t> heights(std::int64_t first, std::int64_t last) const {
-    if (has_attention(layers_, first, last)) return {0};
     return strip_heights(source_size(first)[1], sizes_[static_cast<std::size_t>(last)][1]);
   }
 
-  [[nodiscard]] const Option& option(Segment segment, std::int64_t rows, std::int64_t chunk) {
+  [[nodiscard]] const Option& option(Segment segment, std::int64_t rows, std::int64_t chunk,
+                                     std::int64_t queries) {
     segment.rows = rows;
     segment.chunk = chunk;
-    const auto key = std::make_tuple(segment.first, segment.last, rows, chunk, segment.keep);
+    segment.queries = queries;
+    const auto key =
+        std::make_tuple(segment.first, segment.last, rows, chunk, queries, segment.keep);
     const auto known = options_.find(key);
     if (known != options_.end()) return known->second;
     const Schedule schedule(layers_, sizes_, segment, elem_bytes_);
@@ -215,8 +225,9 @@ class Planner {
   std::vector<double> work_ = {0.0};  // seconds up to each layer, at the full rate
   std::set<std::int64_t> stored_;
   std::vector<std::int64_t> bases_;
-  // By first and last layer, rows, chunk and keep.
-  std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool>, Option>
+  // By first and last layer, rows, chunk, queries and keep.
+  std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool>,
+           Option>
       options_;
   std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, bool> overwrites_;
 };
@@ -228,10 +239,16 @@ std::vector<StreamPlan> pass_plans(const Layers& layers, const Size& clip, std::
   Planner planner(layers, clip, elem_bytes, speed);
   std::vector<StreamPlan> plans;
   std::int64_t room = std::int64_t{1} << 60;
-  while (const std::optional<StreamPlan> plan = planner.fastest(room)) {
-    if (!plans.empty() && plan->seconds <= plans.back().seconds) plans.pop_back();
-    plans.push_back(*plan);
-    room = plan->bytes - std::max<std::int64_t>(1, plan->bytes / kStep);
+  for (std::int64_t step = kStep; step <= kLastStep;) {
+    const std::optional<StreamPlan> plan = planner.fastest(room);
+    if (plan) {
+      if (!plans.empty() && plan->seconds <= plans.back().seconds) plans.pop_back();
+      plans.push_back(*plan);
+    } else {
+      step *= 2;
+    }
+    const std::int64_t bytes = plans.back().bytes;
+    room = bytes - std::max<std::int64_t>(1, bytes / step);
   }
   return plans;
 }

@@ -63,6 +63,18 @@ bool has_attention(const Layers& layers, std::int64_t first, std::int64_t last) 
                      [](const StreamLayer& layer) { return layer.attends(); });
 }
 
+std::vector<std::int64_t> query_choices(const Layers& layers, const std::vector<Size>& sizes,
+                                        std::int64_t first, std::int64_t last) {
+  std::int64_t most = 0;
+  for (std::int64_t index = first; index < last; ++index) {
+    const StreamLayer& layer = layers[static_cast<std::size_t>(index)];
+    if (layer.attends()) {
+      most = std::max(most, layer.tokens(sizes[static_cast<std::size_t>(index) + 1]));
+    }
+  }
+  return most > 0 ? attention_choices(most) : std::vector<std::int64_t>{0};
+}
+
 bool may_overwrite(const Layers& layers, const Size& clip, const Segment& one, std::int64_t value) {
   const std::vector<Size> sizes = value_sizes(layers, clip);
   if (value <= 0 || one.last == static_cast<std::int64_t>(layers.size())) return false;

@@ -24,6 +24,11 @@ namespace truetile {
 /// Whether layers [first, last) need whole frames.
 [[nodiscard]] bool has_attention(const Layers& layers, std::int64_t first, std::int64_t last);
 
+/// Numbers of queries to choose from in layers [first, last), falling; only 0 without attention.
+[[nodiscard]] std::vector<std::int64_t> query_choices(const Layers& layers,
+                                                      const std::vector<Size>& sizes,
+                                                      std::int64_t first, std::int64_t last);
+
 /// Whether a segment may write its result in the memory of `value`, which it reads.
 [[nodiscard]] bool may_overwrite(const Layers& layers, const Size& clip, const Segment& one,
                                  std::int64_t value);

@@ -36,15 +36,19 @@ std::vector<Option> options(const Problem& problem, std::int64_t first, std::int
   const bool clip =
       std::any_of(problem.layers.begin() + first, problem.layers.begin() + last,
                   [](const StreamLayer& layer) { return layer.kind == LayerKind::kClipAttention; });
+  const std::vector<std::int64_t> queries =
+      query_choices(problem.layers, problem.sizes, first, last);
   std::vector<std::int64_t> heights = strip_heights(read[1], made[1]);
   if (!strips) heights.resize(1);
   std::vector<Option> found;
   for (const std::int64_t rows : heights) {
     for (const std::int64_t chunk : {0, 16, 8, 4, 3, 2, 1}) {
       if (chunk > 0 && (clip || chunk >= read[0])) continue;
-      const Segment segment = {first, last, rows, chunk};
-      const Schedule schedule(problem.layers, problem.sizes, segment, problem.elem_bytes);
-      found.push_back({segment, schedule.peak_bytes(), segment_seconds(schedule, problem.speed)});
+      for (const std::int64_t scored : queries) {
+        const Segment segment = {first, last, rows, chunk, true, -1, scored};
+        const Schedule schedule(problem.layers, problem.sizes, segment, problem.elem_bytes);
+        found.push_back({segment, schedule.peak_bytes(), segment_seconds(schedule, problem.speed)});
+      }
     }
   }
   return found;

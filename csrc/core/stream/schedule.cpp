@@ -1,6 +1,7 @@
 #include "core/stream/schedule.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 #include "core/error.hpp"
@@ -11,6 +12,10 @@ namespace {
 constexpr std::int64_t kScores = std::int64_t{1} << 24;  // elements of a block of attention scores
 constexpr std::int64_t kScoredRows = 128;  // at least: products of fewer rows leave a GPU idle
 constexpr std::int64_t kPiece = 4096;      // tokens: with fewer, launches take longer than the work
+// To choose from: a quarter of the usual scores at least, and four times as many at most.
+constexpr std::int64_t kMostScores = 4 * kScores;
+constexpr std::int64_t kFewestScores = kScores / 4;
+constexpr std::int64_t kFewestRows = 32;
 constexpr std::int64_t kFp32Bytes = 4;
 // Convolutions take a scratch of their own: none to 24 MiB for results of more, as measured.
 constexpr std::int64_t kConvolutionScratch = std::int64_t{24} << 20;
@@ -35,13 +40,24 @@ std::int64_t attention_rows(std::int64_t tokens) noexcept {
   return std::min(tokens, std::max(kScoredRows, kScores / tokens));
 }
 
-std::int64_t attention_piece(std::int64_t tokens) noexcept {
-  const std::int64_t rows = attention_rows(tokens);
+std::vector<std::int64_t> attention_choices(std::int64_t tokens) {
+  // Powers of two: a GPU's products come in blocks of such numbers of rows.
+  const auto rows = [tokens](std::int64_t scores, std::int64_t least) {
+    const auto most = static_cast<std::uint64_t>(std::max<std::int64_t>(1, scores / tokens));
+    return std::min(tokens, std::max(least, static_cast<std::int64_t>(std::bit_floor(most))));
+  };
+  const std::int64_t fewest = rows(kFewestScores, kFewestRows);
+  std::vector<std::int64_t> found = {rows(kMostScores, kScoredRows)};
+  while (found.back() / 2 >= fewest) found.push_back(found.back() / 2);
+  return found;
+}
+
+std::int64_t attention_piece(std::int64_t tokens, std::int64_t rows) noexcept {
   return std::min(tokens, std::max<std::int64_t>(1, kPiece / rows) * rows);
 }
 
 double layer_macs(const StreamLayer& layer, std::int64_t tokens) noexcept {
-  if (layer.attends()) return static_cast<double>(4 * layer.in_channels + 2 * tokens);
+  if (layer.attends()) return static_cast<double>(2 * layer.in_channels + 2 * tokens);
   if (layer.kind == LayerKind::kShuffle) return 0;
   const std::int64_t taps = layer.taps_t() * layer.rows.taps() * layer.columns.taps();
   return static_cast<double>(taps * layer.in_channels);
@@ -104,9 +120,11 @@ const Size& Schedule::made(std::size_t at) const {
   return sizes_[static_cast<std::size_t>(segment_.first) + at + 1];
 }
 
-std::int64_t Schedule::tokens(std::size_t at) const {
-  const auto& [t, h, w, c] = made(at);
-  return (layers()[at].kind == LayerKind::kClipAttention ? t : 1) * h * w;
+std::int64_t Schedule::tokens(std::size_t at) const { return layers()[at].tokens(made(at)); }
+
+std::int64_t Schedule::queries(std::size_t at) const {
+  const std::int64_t count = tokens(at);
+  return segment_.queries > 0 ? std::min(segment_.queries, count) : attention_rows(count);
 }
 
 /// The largest padded input of a layer: cached frames, then those of a chunk.
@@ -154,12 +172,16 @@ std::int64_t Schedule::call(std::size_t at) const {
   const Size& size = made(at);
   if (layer.attends()) {
     const std::int64_t count = tokens(at);
-    const std::int64_t rows = attention_rows(count);
-    // Keys, scaled keys and values; of a piece of queries their norm, themselves and the result of
-    // the last product; of those scored at once themselves scaled and their result.
-    const std::int64_t values = (3 * count + 3 * attention_piece(count) + 2 * rows) * size[3];
+    const std::int64_t rows = queries(at);
+    // The normed tokens, which are keys and values; a piece of queries and what they see.
+    std::int64_t values = count + 2 * attention_piece(count, rows);
+    // The framework's own scales copies of keys and queries, and has a result of its own.
+    if (!layer.products) values += count + 2 * rows;
     const std::int64_t scores = rows * count;
-    return round_up((values + scores) * elem_bytes_ + scores * kFp32Bytes, kTorchBlock);
+    // Products weigh in place where the weights are float32.
+    const bool in_place = layer.products && elem_bytes_ == kFp32Bytes;
+    const std::int64_t weights = in_place ? 0 : scores * elem_bytes_;
+    return round_up(values * size[3] * elem_bytes_ + weights + scores * kFp32Bytes, kTorchBlock);
   }
   std::int64_t frames = frames_.convolved[at];
   if (layer.kind == LayerKind::kTimeUp) frames *= 2;

@@ -21,15 +21,21 @@ struct Segment {
   std::int64_t rows = 0;
   std::int64_t chunk = 0;
   bool keep = true;
-  std::int64_t over = -1;  ///< the stored value in whose memory it is written, row by row, or -1
+  std::int64_t over = -1;    ///< the stored value in whose memory it is written, row by row, or -1
+  std::int64_t queries = 0;  ///< of an attention scored at once; 0: `attention_rows`
   bool operator==(const Segment&) const = default;
 };
 
-/// How many of `tokens` queries of attention are scored at once.
+/// How many of `tokens` queries of attention are scored at once where nothing else is said.
 [[nodiscard]] std::int64_t attention_rows(std::int64_t tokens) noexcept;
 
-/// How many of `tokens` are projected at once; a multiple of `attention_rows`, or all.
-[[nodiscard]] std::int64_t attention_piece(std::int64_t tokens) noexcept;
+/// Numbers of queries to choose from, falling: with more at once there are fewer calls, and whole
+/// keys are read less often.
+[[nodiscard]] std::vector<std::int64_t> attention_choices(std::int64_t tokens);
+
+/// How many of `tokens` are projected at once, if `rows` are scored at once; a multiple of that, or
+/// all.
+[[nodiscard]] std::int64_t attention_piece(std::int64_t tokens, std::int64_t rows) noexcept;
 
 /// Multiply-adds for one element of a layer's output; `tokens` of a frame for attention.
 [[nodiscard]] double layer_macs(const StreamLayer& layer, std::int64_t tokens) noexcept;
@@ -95,6 +101,8 @@ class Schedule {
   [[nodiscard]] const Size& made(std::size_t at) const;
   /// How many positions attention in layer `first + at` sees: of a frame, or of the clip.
   [[nodiscard]] std::int64_t tokens(std::size_t at) const;
+  /// How many of them it scores at once.
+  [[nodiscard]] std::int64_t queries(std::size_t at) const;
 
  private:
   [[nodiscard]] Size padded(std::size_t at) const;

@@ -13,7 +13,7 @@ from .passes import make_passes, outside_reads, pass_targets, plan_bytes
 from .placement import Buffer, Placement, place
 from .plan import candidates, choose_plan, cuts
 from .rows import LayerRows, RowPlan, StripRows, ValueRows
-from .schedule import Schedule, Segment, attention_piece, attention_rows
+from .schedule import Schedule, Segment, attention_choices, attention_piece, attention_rows
 from .shuffle import Shuffle, TimeRule, frames_read
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "StripRows",
     "TimeRule",
     "ValueRows",
+    "attention_choices",
     "attention_piece",
     "attention_rows",
     "candidates",

@@ -8,6 +8,8 @@ from .layer import Size
 from .placement import round_up
 from .schedule import BLOCK, Schedule, Segment, layer_macs
 
+_BLOCK_CALLS = 3  # two products with a softmax between them
+
 
 @dataclass(frozen=True)
 class Speed:
@@ -67,6 +69,8 @@ def segment_seconds(schedule: Schedule, speed: Speed) -> float:
         strips, chunks = float(schedule.calls[at]), float(schedule.chunk_count)
         made = _elements(schedule.made(at))
         total += float(layer_macs(layer, schedule.tokens(at))) * made / speed.macs
+        if layer.attends:
+            total += _attention_seconds(schedule, at, speed)
         # What is made is written, read and written again with its bias.
         moved = made * (3 if layer.residual < 0 else 4)
         # But for what need not be read back for the next layer, nor written before that.
@@ -79,6 +83,19 @@ def segment_seconds(schedule: Schedule, speed: Speed) -> float:
         total += moved * schedule.elem_bytes / speed.bytes
         total += strips * chunks * speed.call
     return total
+
+
+def _attention_seconds(schedule: Schedule, at: int, speed: Speed) -> float:
+    """What blocks of queries take beyond their work.
+
+    Where a block is small, its calls take longer, or the keys and values that each block reads.
+    """
+    t, h, w, c = schedule.made(at)
+    rows = float(schedule.queries(at))
+    elements = 2 * float(schedule.tokens(at)) * float(c)
+    work = elements * rows / speed.macs
+    read = elements * float(schedule.elem_bytes) / speed.bytes
+    return float(t * h * w) / rows * (max(work, read, _BLOCK_CALLS * speed.call) - work)
 
 
 def strip_heights(read: int, made: int) -> list[int]:

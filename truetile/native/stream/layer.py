@@ -92,7 +92,8 @@ class StreamLayer:
     is done with the frames that are there, like upsampling in space. `shuffle`: how a shuffle
     reads its source; `shortcut`: how any layer reads its residual of `residual_channels` (0: as
     many as its own). `groups` of the group norm before it, 0 without one: such a norm needs the
-    moments of the whole source first.
+    moments of the whole source first. `products`: attention by two plain products instead of the
+    framework's own, which scales copies.
     """
 
     kind: LayerKind
@@ -109,10 +110,15 @@ class StreamLayer:
     residual_channels: int = 0
     groups: int = 0
     time_rule: TimeRule = TimeRule.SAME
+    products: bool = False
 
     @property
     def attends(self) -> bool:
         return self.kind in (LayerKind.ATTENTION, LayerKind.CLIP_ATTENTION)
+
+    def tokens(self, made: Size) -> int:
+        """How many positions of a value of size `made` an attention sees: a frame's or a clip's."""
+        return (made[0] if self.kind == LayerKind.CLIP_ATTENTION else 1) * made[1] * made[2]
 
     @property
     def time(self) -> TimeRule:

@@ -12,13 +12,20 @@ from dataclasses import dataclass, replace
 
 from ..grid import require
 from .costs import Speed, StreamPlan, segment_seconds, store_bytes, strip_heights
-from .layer import LayerKind, Size, StreamLayer, clean_cuts, value_sizes
-from .passes import has_attention, may_overwrite, outside_reads, pass_targets
+from .layer import Size, StreamLayer, clean_cuts, value_sizes
+from .passes import (
+    has_attention,
+    may_overwrite,
+    outside_reads,
+    pass_targets,
+    query_choices,
+)
 from .schedule import Schedule, Segment, layer_macs
 from .shuffle import TimeRule
 
 _CHUNKS = (16, 8, 4, 3, 2, 1)
-_STEP = 12  # the next plan is smaller by at least one part in so many
+# The next plan is smaller by at least one part in so many; once there is none, twice as many.
+_STEP, _LAST_STEP = 12, 48
 
 
 def pass_plans(
@@ -27,12 +34,16 @@ def pass_plans(
     """Plans in passes, fastest first, each smaller than those before it."""
     planner = _Planner(layers, clip, elem_bytes, speed)
     plans: list[StreamPlan] = []
-    room = 1 << 60
-    while (plan := planner.fastest(room)) is not None:
-        if plans and plan.seconds <= plans[-1].seconds:
-            plans.pop()
-        plans.append(plan)
-        room = plan.bytes - max(1, plan.bytes // _STEP)
+    room, step = 1 << 60, _STEP
+    while step <= _LAST_STEP:
+        plan = planner.fastest(room)
+        if plan is not None:
+            if plans and plan.seconds <= plans[-1].seconds:
+                plans.pop()
+            plans.append(plan)
+        else:
+            step *= 2
+        room = plans[-1].bytes - max(1, plans[-1].bytes // step)
     return plans
 
 
@@ -84,8 +95,12 @@ class _Planner:
         self._work = [0.0]
         for index, layer in enumerate(layers):
             t, h, w, c = self._sizes[index + 1]
-            tokens = (t if layer.kind == LayerKind.CLIP_ATTENTION else 1) * h * w
-            macs = float(layer_macs(layer, tokens)) * float(t * w) * float(c) * float(h)
+            macs = (
+                float(layer_macs(layer, layer.tokens(self._sizes[index + 1])))
+                * float(t * w)
+                * float(c)
+                * float(h)
+            )
             self._work.append(self._work[-1] + macs / speed.macs)
 
     def fastest(self, room: int) -> StreamPlan | None:
@@ -155,7 +170,10 @@ class _Planner:
         heights = self._heights(one.first, one.last)
         frames = self._sizes[self._layers[one.first].source][0]
         if has_attention(self._layers, one.first, one.last):
-            frames = 1  # all at once, however many they are
+            choices = query_choices(self._layers, self._sizes, (one.first, one.last))
+            options = [self._option(one, 0, 0, queries) for queries in choices]
+            fitting = [option for option in options if option.bytes <= room]
+            return min(fitting, key=lambda option: option.seconds, default=None)
         best: _Option | None = None
         for chunk in (0, *(chunk for chunk in _CHUNKS if chunk < frames)):
             low, high = 0, len(heights)  # shorter strips need less
@@ -172,12 +190,10 @@ class _Planner:
         return best
 
     def _heights(self, first: int, last: int) -> list[int]:
-        if has_attention(self._layers, first, last):
-            return [0]
         return strip_heights(self._sizes[self._layers[first].source][1], self._sizes[last][1])
 
-    def _option(self, one: Segment, rows: int, chunk: int) -> _Option:
-        segment = replace(one, rows=rows, chunk=chunk)
+    def _option(self, one: Segment, rows: int, chunk: int, queries: int = 0) -> _Option:
+        segment = replace(one, rows=rows, chunk=chunk, queries=queries)
         if segment not in self._options:
             schedule = Schedule(self._layers, self._clip, segment, self._elem_bytes)
             seconds = segment_seconds(schedule, self._speed)

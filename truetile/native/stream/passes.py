@@ -14,7 +14,7 @@ from dataclasses import replace
 from ..grid import require
 from .costs import store_bytes
 from .layer import LayerKind, Size, StreamLayer, value_sizes
-from .schedule import Schedule, Segment
+from .schedule import Schedule, Segment, attention_choices
 
 
 def pass_targets(layers: Sequence[StreamLayer]) -> list[int]:
@@ -102,3 +102,12 @@ def may_overwrite(layers: Sequence[StreamLayer], clip: Size, one: Segment, value
 def has_attention(layers: Sequence[StreamLayer], first: int, last: int) -> bool:
     """Whether layers [first, last) need whole frames."""
     return any(layer.attends for layer in layers[first:last])
+
+
+def query_choices(
+    layers: Sequence[StreamLayer], sizes: Sequence[Size], span: tuple[int, int]
+) -> list[int]:
+    """Numbers of queries to choose from in layers of `span`, falling; only 0 without attention."""
+    own = range(*span)
+    seen = [layers[at].tokens(sizes[at + 1]) for at in own if layers[at].attends]
+    return attention_choices(max(seen)) if seen else [0]

@@ -15,6 +15,7 @@ from ..grid import require, require_range
 from .costs import Speed, StreamPlan, segment_seconds, store_bytes, strip_heights
 from .layer import LayerKind, Size, StreamLayer, clean_cuts, value_sizes
 from .pass_planner import pass_plans
+from .passes import query_choices
 from .schedule import Schedule, Segment
 from .shuffle import TimeRule
 
@@ -128,13 +129,15 @@ def _options(layers, clip, span, elem_bytes, speed, strips) -> list[tuple[Segmen
     clip_wide = any(one.kind == LayerKind.CLIP_ATTENTION for one in layers[slice(*span)])
     found = []
     heights = strip_heights(read[1], made[1]) if strips else [0]
+    queries = query_choices(layers, sizes, span)
     for rows in heights:
         for chunk in _CHUNKS:
             if chunk and (clip_wide or chunk >= read[0]):
                 continue
-            segment = Segment(*span, rows, chunk)
-            schedule = Schedule(layers, clip, segment, elem_bytes)
-            found.append((segment, schedule.peak_bytes, segment_seconds(schedule, speed)))
+            for scored in queries:
+                segment = Segment(*span, rows, chunk, queries=scored)
+                schedule = Schedule(layers, clip, segment, elem_bytes)
+                found.append((segment, schedule.peak_bytes, segment_seconds(schedule, speed)))
     return found
 
 

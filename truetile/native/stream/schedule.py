@@ -32,6 +32,8 @@ _FP32_BYTES = 4
 _SCORES = 1 << 24  # elements of one block of attention scores
 _SCORED_ROWS = 128  # at least: products of fewer rows leave a GPU idle
 _PIECE = 4096  # tokens: with fewer, launches take longer than the work
+# To choose from: a quarter of the usual scores at least, and four times as many at most.
+_MOST_SCORES, _FEWEST_SCORES, _FEWEST_ROWS = 4 * _SCORES, _SCORES // 4, 32
 # Convolutions take a scratch of their own: none to 24 MiB for results of more, as measured.
 _CONVOLUTION_SCRATCH = 24 << 20
 # An input of so few channels is copied into blocks of pixels, which end so many columns later.
@@ -43,7 +45,8 @@ class Segment:
     """Layers [first, last) in strips of `rows` output rows and chunks of `chunk`; 0 is whole.
 
     `keep`: what the last layer makes is stored for later segments; else only its moments are
-    gathered. `over`: the stored value in whose memory it is written, row by row, or -1.
+    gathered. `over`: the stored value in whose memory it is written, row by row, or -1. `queries`:
+    of an attention scored at once; 0: `attention_rows`.
     """
 
     first: int
@@ -52,23 +55,44 @@ class Segment:
     chunk: int = 0
     keep: bool = True
     over: int = -1
+    queries: int = 0
 
 
 def attention_rows(tokens: int) -> int:
-    """How many of `tokens` queries are scored at once."""
+    """How many of `tokens` queries are scored at once where nothing else is said."""
     return min(tokens, max(_SCORED_ROWS, _SCORES // tokens))
 
 
-def attention_piece(tokens: int) -> int:
-    """How many of `tokens` are projected at once; a multiple of `attention_rows`, or all."""
-    rows = attention_rows(tokens)
+def attention_choices(tokens: int) -> list[int]:
+    """Numbers of queries to choose from, falling.
+
+    With more at once there are fewer calls, and whole keys are read less often. Powers of two: a
+    GPU's products come in blocks of such numbers of rows.
+    """
+
+    def rows(scores: int, least: int) -> int:
+        most = 1 << (max(1, scores // tokens).bit_length() - 1)
+        return min(tokens, max(least, most))
+
+    fewest = rows(_FEWEST_SCORES, _FEWEST_ROWS)
+    found = [rows(_MOST_SCORES, _SCORED_ROWS)]
+    while found[-1] // 2 >= fewest:
+        found.append(found[-1] // 2)
+    return found
+
+
+def attention_piece(tokens: int, rows: int) -> int:
+    """How many of `tokens` are projected at once, if `rows` are scored at once.
+
+    A multiple of that, or all.
+    """
     return min(tokens, max(1, _PIECE // rows) * rows)
 
 
 def layer_macs(layer: StreamLayer, tokens: int) -> int:
     """Multiply-adds for one element of a layer's output; `tokens` of a frame for attention."""
     if layer.attends:
-        return 4 * layer.in_channels + 2 * tokens
+        return 2 * layer.in_channels + 2 * tokens
     if layer.kind == LayerKind.SHUFFLE:
         return 0
     return layer.taps_t * layer.rows.taps * layer.columns.taps * layer.in_channels
@@ -158,8 +182,12 @@ class Schedule:
 
     def tokens(self, at: int) -> int:
         """How many positions attention in layer `first + at` sees: of a frame, or of the clip."""
-        t, h, w, _ = self.made(at)
-        return (t if self.layers[at].kind == LayerKind.CLIP_ATTENTION else 1) * h * w
+        return self.layers[at].tokens(self.made(at))
+
+    def queries(self, at: int) -> int:
+        """How many of them it scores at once."""
+        tokens = self.tokens(at)
+        return min(self.segment.queries, tokens) if self.segment.queries else attention_rows(tokens)
 
     def _measure(self) -> None:
         own = range(len(self.layers))
@@ -221,14 +249,16 @@ class Schedule:
         layer = self.layers[at]
         _, _, w, c = self.made(at)
         if layer.attends:
-            tokens = self.tokens(at)
-            rows = attention_rows(tokens)
-            # Keys, scaled keys and values; of a piece of queries their norm, themselves and the
-            # result of the last product; of those scored at once themselves scaled and their
-            # result.
-            values = (3 * tokens + 3 * attention_piece(tokens) + 2 * rows) * c
-            total = (values + rows * tokens) * self.elem_bytes
-            total += rows * tokens * _FP32_BYTES
+            tokens, rows = self.tokens(at), self.queries(at)
+            # The normed tokens, which are keys and values; a piece of queries and what they see.
+            values = tokens + 2 * attention_piece(tokens, rows)
+            if not layer.products:
+                # The framework's own scales copies of keys and queries, and has its own result.
+                values += tokens + 2 * rows
+            # Products weigh in place where the weights are float32.
+            in_place = layer.products and self.elem_bytes == _FP32_BYTES
+            weights = 0 if in_place else rows * tokens * self.elem_bytes
+            total = values * c * self.elem_bytes + weights + rows * tokens * _FP32_BYTES
             return round_up(total, BLOCK)
         # Phases are made side by side in the channels, one row and column of each too many.
         phases = layer.up_t * layer.rows.up * layer.columns.up
