@@ -138,7 +138,8 @@ def install(name: str, *options: str) -> str:
 
 
 def _importable(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
+    spec = importlib.util.find_spec(module)
+    return spec is not None and spec.has_location  # the pack's own folder `cmake` has none
 
 
 def _version_of(path: Path) -> str | None:

@@ -90,6 +90,16 @@ def test_build_packages_that_are_missing_are_got_first(tools, monkeypatch) -> No
     )
 
 
+def test_a_folder_of_that_name_is_no_package(tools, monkeypatch, tmp_path) -> None:
+    """In the pack's folder, where the doctor is asked, Python takes `cmake/` for one."""
+    tools("c++", "ninja")
+    pack = tmp_path / "pack"
+    (pack / "cmake").mkdir(parents=True)
+    monkeypatch.setattr("sys.path", [str(pack)])
+    monkeypatch.delitem(sys.modules, "cmake", raising=False)
+    assert " pybind11 cmake " in health.install("truetile_ops")
+
+
 def test_the_cuda_library_needs_nvcc_too(tools, reasons, monkeypatch) -> None:
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     tools("c++", "cmake", "ninja")

@@ -85,8 +85,10 @@ class Offer:
 
     def accepted(self, chosen: StreamPlan, why: str) -> ExactPlan:
         smaller = tuple(plan for plan in self.plans if plan.bytes <= chosen.bytes)
-        span = " to ".join(human_bytes(self.needs(self.plans[i])) for i in (-1, 0))
-        why = f"{why}, of {len(self.plans)} plans from {span}"
+        least, most = (human_bytes(self.needs(self.plans[i])) for i in (-1, 0))
+        count = len(self.plans)
+        those = f"{count} plans from {least} to {most}" if count > 1 else f"one plan, {most}"
+        why = f"{why}, of {those}"
         return ExactPlan(self, smaller, why)
 
 

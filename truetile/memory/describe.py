@@ -52,9 +52,9 @@ def verdict_text(verdict: Verdict) -> str:
     """The verdict, its levels and who is in the way."""
     lines = [f"verdict: {_TITLES[verdict.outcome]}"]
     for level in verdict.levels:
-        freed = "not available" if level.freed is None else f"freed {say_bytes(level.freed)}"
         due = f" of {say_bytes(level.expected)} due" if level.expected else ""
-        lines.append(f"  {level.name}: {freed}{due}, {level.outcome}")
+        freed = "" if level.freed is None else f"freed {say_bytes(level.freed)}{due}, "
+        lines.append(f"  {level.name}: {freed}{level.outcome}")
     if verdict.foreign_drift:
         lines.append(f"  other processes meanwhile: {say_bytes(verdict.foreign_drift)}, taken out")
     for holder in verdict.holders:
