@@ -15,9 +15,9 @@ from __future__ import annotations
 import argparse
 import gc
 import json
-import re
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import comfy_env
@@ -81,7 +81,23 @@ def reference(vae, family: str, operation: str, data: torch.Tensor, small: bool)
         torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = tf32
 
 
-def errors(result: torch.Tensor, exact: torch.Tensor, strip: int = 0) -> dict:
+class StripBorders:
+    """The rows at which strips of a picture meet, seen while it is decoded.
+
+    Not those of earlier passes, whose strips have heights of their own.
+    """
+
+    def __init__(self) -> None:
+        self._boxes: list = []
+
+    def begun(self, plan, why, picture) -> None:
+        self._boxes = [] if picture is None else picture.boxes
+
+    def rows(self) -> list[int]:
+        return sorted({begin[1] for _, begin, _ in self._boxes} - {0})
+
+
+def errors(result: torch.Tensor, exact: torch.Tensor, borders: Sequence[int] = ()) -> dict:
     """Mean, 99.9th percentile and maximum, and the mean near strip borders over that elsewhere.
 
     Rows are the third axis from the end.
@@ -101,9 +117,9 @@ def errors(result: torch.Tensor, exact: torch.Tensor, strip: int = 0) -> dict:
         "p999": float(torch.quantile(torch.cat(samples)[:16_000_000].double(), 0.999)),
         "max": most,
     }
-    if strip and strip < len(rows):
+    if borders:
         near = torch.zeros(len(rows), dtype=torch.bool, device=device)
-        for border in range(strip, len(rows), strip):
+        for border in borders:
             near[max(0, border - 2) : border + 2] = True
         found["border"] = float(rows[near].mean() / rows[~near].mean())
     return found
@@ -127,10 +143,11 @@ def run_case(truetile, vae, case: tuple, small: bool) -> dict:
     row["tiled"]["error"] = errors(signal(tiled), want)
     del tiled, untiled
     for name, budget in (("exact", None), ("exact_tight", row["tiled"].get("allocated"))):
-        reports = []
+        reports, borders = [], StripBorders()
 
-        def ours(budget=budget, reports=reports):
-            result, report = getattr(truetile, operation)(vae, clip, mode="exact", budget=budget)
+        def ours(budget=budget, reports=reports, borders=borders):
+            call = getattr(truetile, operation)
+            result, report = call(vae, clip, mode="exact", budget=budget, observer=borders)
             reports.append(report)
             return result
 
@@ -140,10 +157,7 @@ def run_case(truetile, vae, case: tuple, small: bool) -> dict:
             row[name] = {"failed": f"{type(error).__name__}: {error}"[:400]}
             continue
         report = reports[-1].to_dict()
-        # Plans of many passes have strips of several heights: "or more".
-        rows = re.search(r"strips of (\d+) rows(?! or more)", report["plan"])
-        strip = int(rows[1]) if rows else 0
-        row[name] |= {"error": errors(signal(result), want, strip), "report": report}
+        row[name] |= {"error": errors(signal(result), want, borders.rows()), "report": report}
     return row
 
 

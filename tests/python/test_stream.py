@@ -6,6 +6,7 @@ test_exact*.py.
 
 from __future__ import annotations
 
+import math
 from types import ModuleType
 
 import pytest
@@ -147,6 +148,58 @@ def test_strips_that_are_left_out_are_like_others(case: dict, height: int, rows:
         assert limits.padded[at] == max(strip.layers[at].padded for strip in strips)
         assert limits.window[at] == max(strip.values[at].window.length for strip in strips)
         assert limits.keep[at] == max(strip.values[at].keep.length for strip in strips)
+
+
+@given(programs(), st.integers(1, 40), st.integers(0, 30))
+@settings(max_examples=200, deadline=None)
+def test_no_layer_is_taller_in_the_first_strip_than_in_inner_ones(
+    case: dict, height: int, begin: int
+) -> None:
+    layers = layers_of(twin, case)
+    # Strips lie alike in all layers again after so many.
+    period = math.prod(layer.rows.up * layer.shuffle.up for layer in layers)
+    clip = (case["clip"][0], 4096, 4096, case["clip"][3])
+    heights = [size[1] for size in twin.value_sizes(layers, clip)]
+    plan = twin.RowPlan(layers, 0, len(layers), heights, height, begin)
+    lookahead = plan.lookahead()
+    assume(begin + (period + 1) * height + lookahead < heights[-1] // 2)
+    first, *inner = (plan.strip(index) for index in range(period + 1))
+    made = first.layers[-1].out.length
+    if lookahead >= height:
+        assert made == min(plan.unit, height)
+        return
+    assert made == height - lookahead
+    assert plan.count == -(-(heights[-1] - begin + lookahead) // height)
+    for at in range(len(layers)):
+        for rows in ("out", "read"):
+            tallest = max(getattr(strip.layers[at], rows).length for strip in inner)
+            assert getattr(first.layers[at], rows).length <= tallest
+        assert first.layers[at].padded <= max(strip.layers[at].padded for strip in inner)
+        window = max(strip.values[at].window.length for strip in inner)
+        assert first.values[at].window.length <= window
+
+
+# A kernel of 3 needs a row below; where it is behind an upsampling that row is one of two.
+LOOKAHEADS = {
+    "conv": ([(3, 1, 1, 1, 1), (3, 1, 1, 1, 1)], 1),
+    "convs": ([(3, 1, 1, 1, 1)] * 8, 7),
+    "kernel of 1": ([(3, 1, 1, 1, 1), (1, 1, 0, 0, 1)], 0),
+    "up": ([(3, 1, 1, 1, 1), (3, 1, 1, 1, 2), (3, 1, 1, 1, 1)], 2),
+    "down": ([(3, 1, 1, 1, 1), (3, 2, 0, 1, 1), (3, 1, 1, 1, 1)], 2),
+}
+
+
+@pytest.mark.parametrize(("rules", "rows"), LOOKAHEADS.values(), ids=LOOKAHEADS)
+def test_the_first_strip_is_lower_by_the_lookahead(rules: list[tuple], rows: int) -> None:
+    layers = [
+        twin.StreamLayer(twin.LayerKind.CONV, at, 1, 1, rows=twin.AxisRule(*rule))
+        for at, rule in enumerate(rules)
+    ]
+    heights = [size[1] for size in twin.value_sizes(layers, (1, 240, 3, 1))]
+    plan = twin.RowPlan(layers, 0, len(layers), heights, 20)
+    assert plan.lookahead() == rows
+    assert [plan.strip(index).layers[-1].out.length for index in (0, 1)] == [20 - rows, 20]
+    assert twin.RowPlan(layers, 0, len(layers), heights, 0).count == 1
 
 
 @given(programs(), st.sampled_from(["source", "residual", "channels", "kernel"]), st.integers(0, 9))

@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "ece83307dd9b"  # of csrc, by tools/stamp_sources.py
+SOURCES = "f0691bd859b6"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"

@@ -85,15 +85,21 @@ double segment_seconds(const Schedule& schedule, const Speed& speed) {
   return total;
 }
 
-std::vector<std::int64_t> strip_heights(std::int64_t read, std::int64_t made) {
-  const std::int64_t unit = std::max<std::int64_t>(1, made / read);
-  const std::int64_t rows = made / unit;
+std::vector<std::int64_t> strip_heights(const Layers& layers, std::int64_t first, std::int64_t last,
+                                        const std::vector<Size>& sizes) {
+  const RowPlan whole(layers, first, last, sizes, 0);
+  const std::int64_t unit = whole.unit();
+  const std::int64_t rows = sizes[static_cast<std::size_t>(last)][1] / unit;
+  const std::int64_t shared = rows + whole.lookahead() / unit;
   std::vector<std::int64_t> heights = {0};
+  std::int64_t lowest = rows;
   for (std::int64_t count = 2; count <= rows; count += std::max<std::int64_t>(1, count / 4)) {
-    const std::int64_t height = (rows + count - 1) / count * unit;
-    if (heights.size() == 1 || height < heights.back()) heights.push_back(height);
+    const std::int64_t height = (shared + count - 1) / count;
+    if (height >= lowest) continue;
+    lowest = height;
+    heights.push_back(height * unit);
   }
-  if (rows > 1 && heights.back() > unit) heights.push_back(unit);
+  if (lowest > 1) heights.push_back(unit);
   return heights;
 }
 

@@ -34,9 +34,12 @@ struct StreamPlan {
 /// Predicted time of a segment: tensor work, traffic and launches.
 [[nodiscard]] double segment_seconds(const Schedule& schedule, const Speed& speed);
 
-/// Strip heights to choose from for layers that read `read` rows and make `made`, the tallest
-/// first; 0 is whole. They cut the rows evenly into 2, 3, 4, 5, 6, 8, 10...: strips of one height
-/// give convolutions of one shape, which are worth tuning.
-[[nodiscard]] std::vector<std::int64_t> strip_heights(std::int64_t read, std::int64_t made);
+/// Strip heights to choose from for layers [first, last) of values of `sizes`, the tallest first; 0
+/// is whole. They cut the rows and the lookahead, by which the first strip is lower, evenly into 2,
+/// 3, 4, 5, 6, 8, 10...: strips of one height give convolutions of one shape, which are worth
+/// tuning.
+[[nodiscard]] std::vector<std::int64_t> strip_heights(const Layers& layers, std::int64_t first,
+                                                      std::int64_t last,
+                                                      const std::vector<Size>& sizes);
 
 }  // namespace truetile

@@ -71,7 +71,7 @@ Size shortcut_size(const StreamLayer& layer, const Size& size) {
 }  // namespace
 
 std::int64_t AxisRule::lead(std::int64_t out) const noexcept {
-  return up > 1 ? (out + 1) / 2 - 1 : out * stride - before;
+  return up > 1 ? floor_div(out + 1, 2) - 1 : out * stride - before;
 }
 
 std::int64_t AxisRule::size(std::int64_t n) const noexcept {
@@ -87,7 +87,7 @@ std::int64_t AxisRule::begin(std::int64_t out, std::int64_t n) const noexcept {
 std::int64_t AxisRule::end(std::int64_t out, std::int64_t n) const noexcept {
   if (out <= 0) return 0;
   if (out >= size(n)) return n;
-  return std::clamp<std::int64_t>(lead(out - 1) + taps(), 0, n);
+  return std::clamp<std::int64_t>(reach(out), 0, n);
 }
 
 std::int64_t StreamLayer::cached_frames() const noexcept {
@@ -108,6 +108,10 @@ std::int64_t StreamLayer::begin(std::int64_t out, std::int64_t n) const noexcept
 
 std::int64_t StreamLayer::end(std::int64_t out, std::int64_t n) const noexcept {
   return kind == LayerKind::kShuffle ? shuffle.end(out, n) : rows.end(out, n);
+}
+
+std::int64_t StreamLayer::reach(std::int64_t out) const noexcept {
+  return kind == LayerKind::kShuffle ? shuffle.reach(out) : rows.reach(out);
 }
 
 std::int64_t StreamLayer::height(std::int64_t n) const noexcept {

@@ -41,6 +41,10 @@ struct AxisRule {
   [[nodiscard]] std::int64_t taps() const noexcept { return up > 1 ? 2 : kernel; }
   /// The first input that output `out` reads; negative among the zeros before.
   [[nodiscard]] std::int64_t lead(std::int64_t out) const noexcept;
+  /// Inputs needed for the outputs before `out`, as if there were no first and no last one.
+  [[nodiscard]] std::int64_t reach(std::int64_t out) const noexcept {
+    return lead(out - 1) + taps();
+  }
   /// Inputs that outputs [begin, end) read, zeros included.
   [[nodiscard]] std::int64_t padded(std::int64_t begin, std::int64_t end) const noexcept {
     return lead(end - 1) + taps() - lead(begin);
@@ -98,6 +102,7 @@ struct StreamLayer {
   /// As of `rows`, with shuffles taken into account.
   [[nodiscard]] std::int64_t begin(std::int64_t out, std::int64_t n) const noexcept;
   [[nodiscard]] std::int64_t end(std::int64_t out, std::int64_t n) const noexcept;
+  [[nodiscard]] std::int64_t reach(std::int64_t out) const noexcept;
   /// Rows (columns) made of `n`.
   [[nodiscard]] std::int64_t height(std::int64_t n) const noexcept;
   [[nodiscard]] std::int64_t width(std::int64_t n) const noexcept;

@@ -180,7 +180,7 @@ class Planner {
   }
 
   [[nodiscard]] std::vector<std::int64_t> heights(std::int64_t first, std::int64_t last) const {
-    return strip_heights(source_size(first)[1], sizes_[static_cast<std::size_t>(last)][1]);
+    return strip_heights(layers_, first, last, sizes_);
   }
 
   [[nodiscard]] const Option& option(Segment segment, std::int64_t rows, std::int64_t chunk,

@@ -32,14 +32,13 @@ std::vector<Option> options(const Problem& problem, std::int64_t first, std::int
                             bool strips) {
   const std::int64_t source = problem.layers[static_cast<std::size_t>(first)].source;
   const Size& read = problem.sizes[static_cast<std::size_t>(source)];
-  const Size& made = problem.sizes[static_cast<std::size_t>(last)];
   const bool clip =
       std::any_of(problem.layers.begin() + first, problem.layers.begin() + last,
                   [](const StreamLayer& layer) { return layer.kind == LayerKind::kClipAttention; });
   const std::vector<std::int64_t> queries =
       query_choices(problem.layers, problem.sizes, first, last);
-  std::vector<std::int64_t> heights = strip_heights(read[1], made[1]);
-  if (!strips) heights.resize(1);
+  std::vector<std::int64_t> heights = {0};
+  if (strips) heights = strip_heights(problem.layers, first, last, problem.sizes);
   std::vector<Option> found;
   for (const std::int64_t rows : heights) {
     for (const std::int64_t chunk : {0, 16, 8, 4, 3, 2, 1}) {

@@ -1,6 +1,8 @@
 #include "core/stream/rows.hpp"
 
 #include <algorithm>
+#include <functional>
+#include <limits>
 
 #include "core/error.hpp"
 
@@ -34,9 +36,6 @@ RowPlan::RowPlan(const Layers& layers, std::int64_t first, std::int64_t last,
   const std::int64_t total = heights_[static_cast<std::size_t>(last)];
   require_range("rows", height, 0, std::int64_t{1} << 24);
   require_range("begin", begin, 0, total - 1);
-  step_ = height > 0 ? height : total;
-  count_ = (total - begin + step_ - 1) / step_;
-  starts_ = pull(begin, Edge::kBegin);
   for (std::int64_t value = first + 1; value < last; ++value) {
     const bool read = std::any_of(layers_.begin() + (value - first), layers_.end(),
                                   [value](const StreamLayer& layer) {
@@ -44,6 +43,41 @@ RowPlan::RowPlan(const Layers& layers, std::int64_t first, std::int64_t last,
                                   });
     require(read, "last", text(last), text("such that layer ", value - 1, " is read before it"));
   }
+  step_ = height > 0 ? height : total;
+  starts_ = pull(begin, Edge::kBegin);
+  first_step_ = first_step();
+  count_ = 1 + (total - begin - first_step_ + step_ - 1) / step_;
+}
+
+std::int64_t RowPlan::unit() const noexcept {
+  const std::int64_t total = heights_[static_cast<std::size_t>(first_) + layers_.size()];
+  return std::max<std::int64_t>(1, total / source_height(0));
+}
+
+std::int64_t RowPlan::lookahead() const {
+  // A strip that ended so far above the first one would have made no row of that one.
+  const auto behind = [this](std::int64_t rows) {
+    const Rows ends = pull(begin_ - rows, Edge::kReach);
+    return std::equal(ends.begin(), ends.end(), starts_.begin(), std::less_equal<>());
+  };
+  std::int64_t least = 0;
+  std::int64_t most = step_;
+  while (least < most) {
+    const std::int64_t middle = (least + most) / 2;
+    if (behind(middle)) {
+      most = middle;
+    } else {
+      least = middle + 1;
+    }
+  }
+  return (least + unit() - 1) / unit() * unit();
+}
+
+std::int64_t RowPlan::first_step() const {
+  const std::int64_t rows = heights_[static_cast<std::size_t>(first_) + layers_.size()] - begin_;
+  if (step_ >= rows) return rows;
+  const std::int64_t lower = step_ - lookahead();
+  return lower > 0 ? lower : std::min(unit(), step_);
 }
 
 StripRows RowPlan::strip(std::int64_t index) const {
@@ -132,7 +166,7 @@ bool RowPlan::reads_ahead(std::int64_t value) const {
 RowPlan::Rows RowPlan::frontiers(std::int64_t strip) const {
   if (strip < 0) return starts_;
   const std::int64_t total = heights_[static_cast<std::size_t>(first_) + layers_.size()];
-  return pull(std::min(begin_ + (strip + 1) * step_, total), Edge::kEnd);
+  return pull(std::min(begin_ + first_step_ + strip * step_, total), Edge::kEnd);
 }
 
 std::int64_t RowPlan::source_height(std::size_t at) const {
@@ -145,22 +179,21 @@ std::int64_t RowPlan::residual_height(std::size_t at) const {
 
 RowPlan::Rows RowPlan::pull(std::int64_t row, Edge edge) const {
   const bool lowest = edge == Edge::kBegin;
-  Rows found(layers_.size(), 0);
+  const auto carried = [edge](const auto& rule, std::int64_t out, std::int64_t n) {
+    if (edge == Edge::kReach) return rule.reach(out);
+    return edge == Edge::kBegin ? rule.begin(out, n) : rule.end(out, n);
+  };
+  Rows found(layers_.size(), std::numeric_limits<std::int64_t>::min());
   if (lowest) {
     std::copy_n(heights_.begin() + first_ + 1, layers_.size(), found.begin());
   }
   found.back() = row;
   for (std::size_t at = layers_.size(); at-- > 0;) {
     const StreamLayer& layer = layers_[at];
-    const std::int64_t source = inside(layer.source, first_);
-    const std::int64_t residual = inside(layer.residual, first_);
-    if (lowest) {
-      lower(found, source, layer.begin(found[at], source_height(at)));
-      lower(found, residual, layer.shortcut.begin(found[at], residual_height(at)));
-    } else {
-      raise(found, source, layer.end(found[at], source_height(at)));
-      raise(found, residual, layer.shortcut.end(found[at], residual_height(at)));
-    }
+    const auto take = lowest ? lower : raise;
+    take(found, inside(layer.source, first_), carried(layer, found[at], source_height(at)));
+    take(found, inside(layer.residual, first_),
+         carried(layer.shortcut, found[at], residual_height(at)));
   }
   return found;
 }

@@ -38,13 +38,21 @@ struct StripRows {
 /// its rows are complete after the strip. A strip makes the rows between two frontiers, so that no
 /// row is made twice; a value keeps what a reader still needs of it. The output begins at row
 /// `begin`: what came before was finished by another plan, and the rows around it are made again.
-/// Every layer but the last must be read inside the segment (InvalidArgument).
+/// The first strip is lower by the lookahead, if it can be: its frontiers stand ahead of nothing,
+/// so that it would be the tallest one in each layer. Every layer but the last must be read inside
+/// the segment (InvalidArgument).
 class RowPlan {
  public:
   RowPlan(const Layers& layers, std::int64_t first, std::int64_t last,
           const std::vector<Size>& sizes, std::int64_t height, std::int64_t begin = 0);
 
   [[nodiscard]] std::int64_t count() const noexcept { return count_; }
+  /// How many of its own rows the output has for a row of what the first layer reads; at least 1.
+  [[nodiscard]] std::int64_t unit() const noexcept;
+  /// By how many rows the first strip must be lower than others not to be taller in any layer: how
+  /// far frontiers stand ahead of the output, in its rows; whole units, no fewer than a strip's
+  /// rows where it is at least those.
+  [[nodiscard]] std::int64_t lookahead() const;
   /// Strip `index` of `count()`.
   [[nodiscard]] StripRows strip(std::int64_t index) const;
   /// Runs of strips that are alike but for their place; the first of each stands for all. Far from
@@ -54,11 +62,15 @@ class RowPlan {
   [[nodiscard]] bool reads_ahead(std::int64_t value) const;
 
  private:
-  enum class Edge : std::uint8_t { kBegin, kEnd };
+  /// Of output rows: what a plan that begins there makes, the frontiers where a strip ends there,
+  /// or these as if no value had a first row nor a last one.
+  enum class Edge : std::uint8_t { kBegin, kEnd, kReach };
   using Rows = std::vector<std::int64_t>;
 
   [[nodiscard]] Rows frontiers(std::int64_t strip) const;
   [[nodiscard]] Rows pull(std::int64_t row, Edge edge) const;
+  /// Rows of the first strip.
+  [[nodiscard]] std::int64_t first_step() const;
   [[nodiscard]] Rows keep_from(const Rows& frontiers) const;
   [[nodiscard]] LayerRows layer_rows(std::size_t at, Span out) const;
   [[nodiscard]] std::int64_t source_height(std::size_t at) const;
@@ -75,6 +87,7 @@ class RowPlan {
   Rows heights_;  // of all values
   std::int64_t begin_;
   std::int64_t step_ = 0;
+  std::int64_t first_step_ = 0;
   std::int64_t count_ = 0;
   Rows starts_;
 };

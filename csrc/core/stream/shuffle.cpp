@@ -24,11 +24,13 @@ std::int64_t Shuffle::begin(std::int64_t out, std::int64_t n) const noexcept {
 }
 
 std::int64_t Shuffle::end(std::int64_t out, std::int64_t n) const noexcept {
-  return out >= size(n) ? n : rows({0, out}).end;
+  return out >= size(n) ? n : reach(out);
 }
 
+std::int64_t Shuffle::reach(std::int64_t out) const noexcept { return rows({out, out}).end; }
+
 Span Shuffle::rows(Span out) const noexcept {
-  return {out.begin * down / up, (out.end * down + up - 1) / up};
+  return {floor_div(out.begin * down, up), floor_div(out.end * down + up - 1, up)};
 }
 
 std::int64_t Shuffle::averaged(std::int64_t channels, std::int64_t out_channels) const noexcept {

@@ -23,6 +23,11 @@ enum class TimeRule : std::uint8_t {
   return rule == TimeRule::kHalve || rule == TimeRule::kHalveAll;
 }
 
+/// `a / b` rounded down, for b > 0: rows before the first one are negative.
+[[nodiscard]] constexpr std::int64_t floor_div(std::int64_t a, std::int64_t b) noexcept {
+  return a / b - (a % b < 0 ? 1 : 0);
+}
+
 /// Frames made of `n` frames.
 [[nodiscard]] std::int64_t frames_made(TimeRule rule, std::int64_t n) noexcept;
 /// The frames of which frames `made` are made, where both begin and end with whole pairs.
@@ -45,6 +50,8 @@ struct Shuffle {
   [[nodiscard]] std::int64_t end(std::int64_t out, std::int64_t n) const noexcept;
   /// Rows that rows `out` are made of, without those that no whole row is left for.
   [[nodiscard]] Span rows(Span out) const noexcept;
+  /// Rows needed for the rows before `out`, as if there were no first and no last one.
+  [[nodiscard]] std::int64_t reach(std::int64_t out) const noexcept;
   /// Values that become one, where `channels` of the source become `out_channels`; at least 1.
   [[nodiscard]] std::int64_t averaged(std::int64_t channels,
                                       std::int64_t out_channels) const noexcept;

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .layer import Size
+from .layer import Size, StreamLayer
 from .placement import round_up
+from .rows import RowPlan
 from .schedule import BLOCK, Schedule, Segment, layer_macs
 
 _BLOCK_CALLS = 3  # two products with a softmax between them
@@ -98,23 +100,27 @@ def _attention_seconds(schedule: Schedule, at: int, speed: Speed) -> float:
     return float(t * h * w) / rows * (max(work, read, _BLOCK_CALLS * speed.call) - work)
 
 
-def strip_heights(read: int, made: int) -> list[int]:
-    """Strip heights for layers that read `read` rows and make `made`, the tallest first.
+def strip_heights(
+    layers: Sequence[StreamLayer], first: int, last: int, sizes: Sequence[Size]
+) -> list[int]:
+    """Strip heights for layers [first, last) of values of `sizes`, the tallest first; 0 is whole.
 
-    0 is whole. They cut the rows evenly into 2, 3, 4, 5, 6, 8, 10...: strips of one height give
-    convolutions of one shape, which are worth tuning.
+    They cut the rows and the lookahead, by which the first strip is lower, evenly into 2, 3, 4, 5,
+    6, 8, 10...: strips of one height give convolutions of one shape, which are worth tuning.
     """
-    unit = max(1, made // read)
-    rows = made // unit
-    heights = [0]
+    whole = RowPlan(layers, first, last, [size[1] for size in sizes], 0)
+    rows = sizes[last][1] // whole.unit
+    shared = rows + whole.lookahead() // whole.unit
+    heights, lowest = [0], rows
     count = 2
     while count <= rows:
-        height = -(-rows // count) * unit
-        if len(heights) == 1 or height < heights[-1]:
-            heights.append(height)
+        height = -(-shared // count)
+        if height < lowest:
+            lowest = height
+            heights.append(height * whole.unit)
         count += max(1, count // 4)
-    if rows > 1 and heights[-1] > unit:
-        heights.append(unit)
+    if lowest > 1:
+        heights.append(whole.unit)
     return heights
 
 

@@ -79,7 +79,11 @@ class AxisRule:
             return 0
         if out >= self.size(n):
             return n
-        return min(n, max(0, self.lead(out - 1) + self.taps))
+        return min(n, max(0, self.reach(out)))
+
+    def reach(self, out: int) -> int:
+        """Inputs needed for the outputs before `out`, as if there were no first and no last one."""
+        return self.lead(out - 1) + self.taps
 
 
 @dataclass(frozen=True)

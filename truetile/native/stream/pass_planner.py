@@ -190,7 +190,7 @@ class _Planner:
         return best
 
     def _heights(self, first: int, last: int) -> list[int]:
-        return strip_heights(self._sizes[self._layers[first].source][1], self._sizes[last][1])
+        return strip_heights(self._layers, first, last, self._sizes)
 
     def _option(self, one: Segment, rows: int, chunk: int, queries: int = 0) -> _Option:
         segment = replace(one, rows=rows, chunk=chunk, queries=queries)

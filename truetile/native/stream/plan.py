@@ -125,10 +125,10 @@ def _front(plans: Sequence[StreamPlan]) -> list[StreamPlan]:
 def _options(layers, clip, span, elem_bytes, speed, strips) -> list[tuple[Segment, int, float]]:
     """(segment, bytes, seconds) of layers in `span` for each strip height and chunk."""
     sizes = value_sizes(layers, clip)
-    read, made = sizes[layers[span[0]].source], sizes[span[1]]
+    read = sizes[layers[span[0]].source]
     clip_wide = any(one.kind == LayerKind.CLIP_ATTENTION for one in layers[slice(*span)])
     found = []
-    heights = strip_heights(read[1], made[1]) if strips else [0]
+    heights = strip_heights(layers, *span, sizes) if strips else [0]
     queries = query_choices(layers, sizes, span)
     for rows in heights:
         for chunk in _CHUNKS:

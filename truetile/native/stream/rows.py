@@ -8,6 +8,7 @@ keeps what a reader still needs of it.
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -51,7 +52,9 @@ class RowPlan:
     """Strips of `height` rows of the output of layers [first, last); 0 makes it one strip.
 
     `heights` are the rows of all values. The output begins at row `begin`: what came before was
-    finished by another plan, and the rows around it are made again.
+    finished by another plan, and the rows around it are made again. The first strip is lower by the
+    lookahead, if it can be: its frontiers stand ahead of nothing, so that it would be the tallest
+    one in each layer.
     """
 
     def __init__(
@@ -69,12 +72,37 @@ class RowPlan:
         require_range("rows", height, 0, 1 << 24)
         require_range("begin", begin, 0, total - 1)
         self._layers, self._first, self._last, self._heights = layers, first, last, heights
-        self._begin, self._step = begin, height or total
-        self.count = -(-(total - begin) // self._step)
-        self._starts = self._pull(begin, _begin)
         for index in range(first, last - 1):
             read = any(index + 1 in (one.source, one.residual) for one in layers[index + 1 : last])
             require(read, "last", last, f"such that layer {index} is read before it")
+        self._begin, self._step = begin, height or total
+        # Of its own rows the output has so many for a row of what the first layer reads.
+        self.unit = max(1, total // heights[layers[first].source])
+        self._starts = self._pull(begin, _begin)
+        self._first_step = self._lower_step(total - begin)
+        self.count = 1 - (self._first_step - total + begin) // self._step
+
+    def lookahead(self) -> int:
+        """By how many rows the first strip must be lower not to be taller than others in any layer.
+
+        So far frontiers stand ahead of the output, in its rows; whole units, no fewer than a
+        strip's rows where it is at least those.
+        """
+
+        def behind(rows: int) -> bool:
+            # A strip that ended so far above the first one would have made no row of that one.
+            ends = self._pull(self._begin - rows, _reach)
+            return all(end <= start for end, start in zip(ends, self._starts, strict=True))
+
+        least = bisect.bisect_left(range(self._step), True, key=behind)
+        return -(-least // self.unit) * self.unit
+
+    def _lower_step(self, rows: int) -> int:
+        """Rows of the first strip of `rows`."""
+        if self._step >= rows:
+            return rows
+        lower = self._step - self.lookahead()
+        return lower if lower > 0 else min(self.unit, self._step)
 
     def strip(self, index: int) -> StripRows:
         """Strip `index` of `count`."""
@@ -158,13 +186,19 @@ class RowPlan:
         """Rows of each layer that are complete after a strip."""
         if strip < 0:
             return self._starts
-        end = min(self._begin + (strip + 1) * self._step, self._heights[self._last])
+        end = self._begin + self._first_step + strip * self._step
+        end = min(end, self._heights[self._last])
         return self._pull(end, _end)
 
     def _pull(self, end: int, edge) -> list[int]:
-        """An edge of the output's rows, carried back to every layer."""
+        """An edge of the output's rows, carried back to every layer.
+
+        `edge`: _begin, _end, or _reach, the same as if no value had a first row nor a last one.
+        """
         lowest = edge is _begin
-        found = [self._heights[i] if lowest else 0 for i in range(self._first + 1, self._last + 1)]
+        found = [-(1 << 62)] * (self._last - self._first)
+        if lowest:
+            found = list(self._heights[self._first + 1 : self._last + 1])
         found[-1] = end
         for at in range(len(found) - 1, -1, -1):
             layer = self._layers[self._first + at]
@@ -214,6 +248,10 @@ def _begin(rule: AxisRule | Shuffle, out: int, n: int) -> int:
 
 def _end(rule: AxisRule | Shuffle, out: int, n: int) -> int:
     return rule.end(out, n)
+
+
+def _reach(rule: AxisRule | Shuffle, out: int, n: int) -> int:
+    return rule.reach(out)
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,11 @@ class Shuffle:
 
     def end(self, out: int, n: int) -> int:
         """How many of `n` rows are needed for rows [0, out); all of them for the last."""
-        return n if out >= self.size(n) else self.rows(Span(0, out)).end
+        return n if out >= self.size(n) else self.reach(out)
+
+    def reach(self, out: int) -> int:
+        """Rows needed for the rows before `out`, as if there were no first and no last one."""
+        return self.rows(Span(out, out)).end
 
     def rows(self, out: Span) -> Span:
         """Rows that `out` are made of, without those that no whole row is left for."""
