@@ -226,7 +226,7 @@ def test_it_fits_and_can_be_read(panel, tmp_path, theme, width):
         panel.wait_for("document.querySelectorAll('.truetile-panel summary').length >= 5")
     panel.wait_for("document.querySelector('.truetile-panel .tt-stroke')")
     found = editor.call(_LOOK)
-    assert found["overflow"] == 0
+    assert found["overflow"] == 0 and found["cut"] == []
     assert not [text for text, contrast in found["contrasts"] if contrast < 4.5], found
     marks = [size_of(text) for text in found["marks"]]
     assert {b - a for a, b in pairwise(marks)} == {marks[1]}, found["marks"]
@@ -374,5 +374,9 @@ _LOOK = """async () => {
     contrasts.push([element.textContent, (a + 0.05) / (b + 0.05)])
   }
   const marks = [...panel.querySelectorAll('.tt-rule + text')].map((mark) => mark.textContent)
-  return {overflow: panel.scrollWidth - panel.clientWidth, contrasts, marks}
+  const edge = panel.getBoundingClientRect().left + panel.clientLeft + panel.clientWidth
+  const cut = [...panel.querySelectorAll('*')]
+    .filter((element) => element.getBoundingClientRect().right > edge)
+    .map((element) => element.outerHTML.slice(0, 100))
+  return {overflow: panel.scrollWidth - panel.clientWidth, cut, contrasts, marks}
 }"""

@@ -38,7 +38,7 @@ export class TimelineView {
       this.body.replaceChildren(el("div", { class: "tt-soft" }, "Waiting for readings."));
       return;
     }
-    const width = Math.max(200, this.body.clientWidth);
+    const width = Math.max(100, this.body.clientWidth); // 0 before it is laid out
     const begin = this.rows[0][0];
     const highest = Math.max(...lines.flatMap((name) => this.rows.map((row) => this.value(row, name) ?? 0)));
     const scale = scaleOf(highest);
