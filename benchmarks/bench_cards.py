@@ -129,7 +129,9 @@ def table(rows: list[dict]) -> str:
         result = "finite" if row["finite"] else "NOT FINITE"
         if found := row.get("against_first_card"):
             result += f", mean difference {found['mean']:.1e}"
-        cells += [row["report"]["plan"], result]
+        plan = row["report"]["plan"]
+        ran_out = row["report"]["why"].partition("; ")[2]  # memory ran out so many times
+        cells += [f"{plan}; {ran_out}" if ran_out else plan, result]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
