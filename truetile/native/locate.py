@@ -80,6 +80,14 @@ def library(name: str) -> Path | None:
     return None
 
 
+def other_build(path: object, version: str) -> str:
+    """Why a library of another `version` does not serve, and what to do."""
+    return (
+        f"{path} is version {version}, this package {BUILD}: run "
+        "`pip install --no-build-isolation --no-deps .` again in the pack's folder"
+    )
+
+
 def core() -> ModuleType | None:
     """The C++ core as a module, loaded once a process; None when it may not or cannot be used."""
     path = library(CORE)
@@ -90,10 +98,7 @@ def core() -> ModuleType | None:
         return None
     version = getattr(module, "__version__", "unknown")
     if version != BUILD:
-        _reasons[CORE] = (
-            f"{module.__file__} is version {version}, this package {BUILD}: "
-            "run `pip install .` again in the pack's folder"
-        )
+        _reasons[CORE] = other_build(module.__file__, version)
         return None
     return module
 

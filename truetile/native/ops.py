@@ -211,10 +211,7 @@ def _load_or_raise(device: str) -> None:
     library.truetile_ops_version.restype = ctypes.c_char_p
     version = library.truetile_ops_version().decode()
     if version != BUILD:
-        raise _UnavailableError(
-            f"{path} is version {version}, this package {BUILD}: run `pip install .` again in the "
-            "pack's folder"
-        )
+        raise _UnavailableError(locate.other_build(path, version))
     if device == "cuda":
         library.truetile_ops_unusable.restype = ctypes.c_char_p
         if why := library.truetile_ops_unusable():
