@@ -172,7 +172,7 @@ def probes(device) -> None:
         return True
 
     torch.cuda.empty_cache()
-    smi_free = int(witness.smi("--query-gpu=memory.free")[0][0]) * MIB
+    smi_free = witness.free(device.uuid)
     found = memory.free_memory(device, probe=True)
     show(
         "probe", "free", smi_free=smi_free, driver=found.driver, largest=found.largest_block,

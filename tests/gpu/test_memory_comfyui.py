@@ -13,6 +13,7 @@ from itertools import pairwise
 import pytest
 import witness
 from comfy_memory import (
+    GIB,
     MIB,
     MODES,
     USUAL,
@@ -89,8 +90,7 @@ def test_another_program_is_named_when_the_budget_breaks(server):
     with witness.another_process(4) as pid:
         graph = Graph()
         images = graph.add("ProbeFrames", frames=1, height=64, width=64)[0]
-        total = witness.smi("--query-gpu=memory.total")[0][0]
-        budget = int(total) / 1024 - 3
+        budget = witness.total(memory.device_for().uuid) / GIB - 3
         node = checkpoint(
             graph, images, "next", action="offload", must_be_free_gib=budget, on_violation="error"
         )
@@ -225,7 +225,7 @@ def test_r5_reports_are_truthful(server):
         report = graph.add("MemoryReport", anything=probe[0], name="truth", clear=True)
         outputs = server.run(graph.prompt)
         used, processes = witness.used(uuid), witness.processes(uuid)
-        free = int(witness.smi("--query-gpu=memory.free")[0][0]) * MIB
+        free = witness.free(uuid)
     account = entry_of(server, outputs, report, "truth")["account"]
     check_account(account)
     assert abs(account["used"] - used) < 64 * MIB

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 MIB = 2**20
 
 
-def smi(*query: str) -> list[list[str]]:
+def _smi(*query: str) -> list[list[str]]:
+    """Rows of all GPUs, also of those that CUDA_VISIBLE_DEVICES hides."""
     done = subprocess.run(
         ["nvidia-smi", *query, "--format=csv,noheader,nounits"],
         check=True, capture_output=True, text=True,
@@ -20,13 +21,27 @@ def smi(*query: str) -> list[list[str]]:
 
 def used(uuid: str) -> int:
     """Bytes in use on the device."""
-    rows = smi("--query-gpu=uuid,memory.used")
+    return _memory(uuid, "used")
+
+
+def free(uuid: str) -> int:
+    """Bytes that are free on the device."""
+    return _memory(uuid, "free")
+
+
+def total(uuid: str) -> int:
+    """Bytes that the device has."""
+    return _memory(uuid, "total")
+
+
+def _memory(uuid: str, figure: str) -> int:
+    rows = _smi(f"--query-gpu=uuid,memory.{figure}")
     return next(int(row[1]) * MIB for row in rows if row[0] == uuid)
 
 
 def processes(uuid: str) -> dict[int, int]:
     """Bytes by pid on the device."""
-    rows = smi("--query-compute-apps=gpu_uuid,pid,used_memory")
+    rows = _smi("--query-compute-apps=gpu_uuid,pid,used_memory")
     return {int(row[1]): int(row[2]) * MIB for row in rows if row[0] == uuid}
 
 
