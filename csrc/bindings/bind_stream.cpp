@@ -182,10 +182,11 @@ void bind_stream(py::module_& module) {
   Record<Speed>(module, "Speed", "A rough machine.")
       .field("macs", &Speed::macs)
       .field("bytes", &Speed::bytes)
-      .field("call", &Speed::call)
+      .field("gap", &Speed::gap)
+      .field("launch", &Speed::launch)
       .done()
-      .def(py::init<double, double, double>(), arg("macs") = speed.macs, arg("bytes") = speed.bytes,
-           arg("call") = speed.call);
+      .def(py::init<double, double, double, double>(), arg("macs") = speed.macs,
+           arg("bytes") = speed.bytes, arg("gap") = speed.gap, arg("launch") = speed.launch);
   Record<StreamPlan>(module, "StreamPlan", "Segments in order, peak bytes and predicted seconds.")
       .field("segments", &StreamPlan::segments)
       .field("bytes", &StreamPlan::bytes)

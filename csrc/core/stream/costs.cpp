@@ -7,8 +7,6 @@
 namespace truetile {
 namespace {
 
-constexpr double kBlockCalls = 3;  // two products with a softmax between them
-
 /// `20 passes (4 for moments only), 11 in strips of 64 rows or more`.
 std::string describe_passes(const std::vector<Segment>& segments) {
   std::int64_t measured = 0;
@@ -38,7 +36,7 @@ double attention_seconds(const Schedule& schedule, std::size_t at, const Speed& 
   const double elements = 2 * static_cast<double>(schedule.tokens(at)) * static_cast<double>(c);
   const double work = elements * rows / speed.macs;
   const double read = elements * static_cast<double>(schedule.elem_bytes()) / speed.bytes;
-  const double longest = std::max({work, read, kBlockCalls * speed.call});
+  const double longest = std::max({work, read, speed.launch});
   return static_cast<double>(t * h * w) / rows * (longest - work);
 }
 
@@ -61,15 +59,16 @@ std::int64_t store_bytes(const Size& size, std::int64_t elem_bytes) {
 }
 
 double segment_seconds(const Schedule& schedule, const Speed& speed) {
-  double total = 0;
+  double device = 0;
+  double host = 0;
   for (std::size_t at = 0; at < schedule.layers().size(); ++at) {
     const StreamLayer& layer = schedule.layers()[at];
     const auto& [t, h, w, c] = schedule.made(at);
     const auto strips = static_cast<double>(schedule.calls()[at]);
     const auto chunks = static_cast<double>(schedule.chunk_count());
     const double made = elements(schedule.made(at));
-    total += layer_macs(layer, schedule.tokens(at)) * made / speed.macs;
-    if (layer.attends()) total += attention_seconds(schedule, at, speed);
+    device += layer_macs(layer, schedule.tokens(at)) * made / speed.macs;
+    if (layer.attends()) device += attention_seconds(schedule, at, speed);
     // What is made is written, read and written again with its bias.
     double moved = made * (layer.residual < 0 ? 3 : 4);
     // But for what need not be read back for the next layer, nor written before that.
@@ -79,10 +78,11 @@ double segment_seconds(const Schedule& schedule, const Speed& speed) {
     // Kept rows and cached frames are copied to their buffer and back.
     moved += 4 * strips * elements(schedule.lines()[at]);
     moved += 4 * strips * chunks * elements(schedule.caches()[at]);
-    total += moved * static_cast<double>(schedule.elem_bytes()) / speed.bytes;
-    total += strips * chunks * speed.call;
+    device += moved * static_cast<double>(schedule.elem_bytes()) / speed.bytes;
+    device += strips * chunks * speed.gap;
+    host += strips * chunks * speed.launch;
   }
-  return total;
+  return std::max(device, host);
 }
 
 std::vector<std::int64_t> strip_heights(const Layers& layers, std::int64_t first, std::int64_t last,

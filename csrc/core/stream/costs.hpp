@@ -8,13 +8,15 @@
 
 namespace truetile {
 
-/// A rough machine: multiply-adds and bytes a second, seconds lost in a layer call. The defaults
-/// are an H200's on half precision; other machines are slower in about the same proportions, and
-/// plans are only compared with each other.
+/// A rough machine: multiply-adds and bytes a second, seconds between a layer call's kernels on the
+/// device (`gap`) and for launching them on the host (`launch`). The defaults are an H200's on half
+/// precision, fitted to 14 measured plans; other machines are slower in about the same proportions,
+/// and plans are only compared with each other.
 struct Speed {
-  double macs = 3e14;
+  double macs = 3.3e14;
   double bytes = 3e12;
-  double call = 2e-5;
+  double gap = 4e-6;
+  double launch = 1.5e-4;
 };
 
 /// Segments in order with whole values (stores) between them. Low resolutions run whole, because
@@ -31,7 +33,7 @@ struct StreamPlan {
 /// A whole value between two segments.
 [[nodiscard]] std::int64_t store_bytes(const Size& size, std::int64_t elem_bytes);
 
-/// Predicted time of a segment: tensor work, traffic and launches.
+/// Predicted time of a segment: tensor work and traffic, or launches where these take longer.
 [[nodiscard]] double segment_seconds(const Schedule& schedule, const Speed& speed);
 
 /// Strip heights to choose from for layers [first, last) of values of `sizes`, the tallest first; 0

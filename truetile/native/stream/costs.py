@@ -10,20 +10,20 @@ from .placement import round_up
 from .rows import RowPlan
 from .schedule import BLOCK, Schedule, Segment, layer_macs
 
-_BLOCK_CALLS = 3  # two products with a softmax between them
-
 
 @dataclass(frozen=True)
 class Speed:
-    """A rough machine: multiply-adds and bytes a second, seconds lost in a layer call.
+    """A rough machine: multiply-adds and bytes a second, and what a layer call costs besides.
 
-    The defaults are an H200's on half precision; other machines are slower in about the same
-    proportions, and plans are only compared with each other.
+    That is the seconds between its kernels on the device (`gap`) and for launching them on the host
+    (`launch`). The defaults are an H200's on half precision, fitted to 14 measured plans; other
+    machines are slower in about the same proportions, and plans are only compared with each other.
     """
 
-    macs: float = 3e14
+    macs: float = 3.3e14
     bytes: float = 3e12
-    call: float = 2e-5
+    gap: float = 4e-6
+    launch: float = 1.5e-4
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,15 @@ def store_bytes(size: Size, elem_bytes: int) -> int:
 
 
 def segment_seconds(schedule: Schedule, speed: Speed) -> float:
-    """Predicted time of a segment: tensor work, traffic and launches."""
-    total = 0.0
+    """Predicted time of a segment: tensor work and traffic, or launches where these take longer."""
+    device = host = 0.0
     for at, layer in enumerate(schedule.layers):
         t = schedule.made(at)[0]
         strips, chunks = float(schedule.calls[at]), float(schedule.chunk_count)
         made = _elements(schedule.made(at))
-        total += float(layer_macs(layer, schedule.tokens(at))) * made / speed.macs
+        device += float(layer_macs(layer, schedule.tokens(at))) * made / speed.macs
         if layer.attends:
-            total += _attention_seconds(schedule, at, speed)
+            device += _attention_seconds(schedule, at, speed)
         # What is made is written, read and written again with its bias.
         moved = made * (3 if layer.residual < 0 else 4)
         # But for what need not be read back for the next layer, nor written before that.
@@ -82,9 +82,10 @@ def segment_seconds(schedule: Schedule, speed: Speed) -> float:
         # Kept rows and cached frames are copied to their buffer and back.
         moved += 4 * strips * _elements(schedule.lines[at])
         moved += 4 * strips * chunks * _elements(schedule.caches[at])
-        total += moved * schedule.elem_bytes / speed.bytes
-        total += strips * chunks * speed.call
-    return total
+        device += moved * schedule.elem_bytes / speed.bytes
+        device += strips * chunks * speed.gap
+        host += strips * chunks * speed.launch
+    return max(device, host)
 
 
 def _attention_seconds(schedule: Schedule, at: int, speed: Speed) -> float:
@@ -97,7 +98,7 @@ def _attention_seconds(schedule: Schedule, at: int, speed: Speed) -> float:
     elements = 2 * float(schedule.tokens(at)) * float(c)
     work = elements * rows / speed.macs
     read = elements * float(schedule.elem_bytes) / speed.bytes
-    return float(t * h * w) / rows * (max(work, read, _BLOCK_CALLS * speed.call) - work)
+    return float(t * h * w) / rows * (max(work, read, speed.launch) - work)
 
 
 def strip_heights(
