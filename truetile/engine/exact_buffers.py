@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 
+from .. import native
 from ..stream import Handover, LayerFrames, LayerRows, Schedule, Span, ValueRows
 from .exact_output import Output
 
@@ -74,7 +75,9 @@ class SegmentBuffers:
         _, _, columns, channels = self._sizes[at]
         values = self._piece(2 * at + 1, (frames.length, window.length, columns, channels))
         kept = new.begin - window.begin
-        values[:, :kept].copy_(self._lines[at][frames.begin : frames.end, :kept])
+        if kept:
+            lines = self._lines[at][frames.begin : frames.end, :kept]
+            native.merge(lines, None, None, values[:, :kept])
         self._windows[at] = values
         return values[:, kept:]
 
@@ -132,7 +135,8 @@ class SegmentBuffers:
 
     def _keep(self, at: int, rows: torch.Tensor) -> None:
         frames = self._chunk[at].out
-        self._lines[at][frames.begin : frames.end, : rows.shape[1]].copy_(rows)
+        lines = self._lines[at][frames.begin : frames.end, : rows.shape[1]]
+        native.merge(rows, None, None, lines)
 
     def _piece(self, index: int, shape: tuple[int, ...]) -> torch.Tensor:
         """A piece of the workspace: of layer i the padded input is 2i, its window 2i + 1.

@@ -193,7 +193,7 @@ class SegmentRun:
         if x is None:
             return
         if layer.packing is None:
-            made += x
+            native.merge(made, None, x, made)
             return
         if layer.residual_used:
             x = x[..., : layer.residual_used]
@@ -219,7 +219,7 @@ class SegmentRun:
         first = 1 if layer.shape.kind == LayerKind.TIME_UP else 0  # where its own clip begins
         if own.length == 0:
             if halving and not self._last_chunk:
-                cache.copy_(x[-count:])
+                native.merge(x[-count:], None, None, cache)
             return None
         rows = self._strip.layers[at]
         whole = buffers.padded(at, count + own.length, self._heights[at][rows.padded])
@@ -230,7 +230,7 @@ class SegmentRun:
         if carried:
             self._carry.load(self._first + at, padded, rows, left)
         elif halving and frames.read.begin == 0:
-            padded[:count].copy_(x[:count])
+            native.merge(x[:count], None, None, padded[:count])
         elif not halving and begins:
             padded[:count].zero_()
         elif count:
