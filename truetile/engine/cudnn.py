@@ -10,14 +10,14 @@ them are worth 95 % at 96 channels. What was chosen once is kept by torch for th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 
 from ..families.program import Layer
-from ..stream import LayerFrames, Schedule
-from .exact_buffers import Strip
+from ..stream import Schedule
+from .exact_buffers import Strip, strips_of
 from .exact_layers import convolve, convolved_frames
 from .exact_weights import Packed
 
@@ -56,26 +56,25 @@ def tune(
     layers: tuple[Layer, ...],
     weights: tuple[Packed, ...],
     schedule: Schedule,
-    strips: Sequence[Strip],
-    heights: Sequence[dict[int, int]],
-    chunks: Iterable[tuple[LayerFrames, ...]],
     dtype: torch.dtype,
     device: torch.device,
 ) -> None:
-    """Times the shapes that come often; to be called before anything else is allocated.
+    """Times the shapes of a schedule's `layers` that come often.
 
-    `heights`: each layer's `rounded_heights`. What cuDNN tries needs memory that no plan counts.
-    Does nothing on other devices than CUDA.
+    To be called before anything but weights is allocated: what cuDNN tries needs memory that no
+    plan counts. Does nothing on other devices than CUDA.
     """
     if not chooses(device):
         return
+    strips, caches = strips_of(schedule), schedule.caches
+    chunks = [schedule.chunk(index) for index in range(schedule.chunk_count)]
     calls: Counter = Counter()
     users: dict = {}
-    caches = schedule.caches
     for at, layer in enumerate(layers):
         if not layer.shape.padded:
             continue
-        rows = Counter(heights[at].get(strip.layers[at].padded, 0) for strip in strips)
+        heights = rounded_heights(strips, at, device)
+        rows = Counter(heights.get(strip.layers[at].padded, 0) for strip in strips)
         frames = Counter(convolved_frames(layer.shape, chunk[at]) for chunk in chunks)
         _, _, columns, channels = caches[at]
         for height, in_strips in rows.items():

@@ -13,6 +13,7 @@ import torch
 from ..errors import LadderExhausted
 from ..report import human_bytes
 from ..stream import Segment, Span, StreamPlan, outside_reads, value_sizes
+from .cudnn import tune
 from .exact_carry import last_runs
 from .exact_output import MeasuredOutput, Output, Store
 from .exact_schedules import macs_of, schedules_of
@@ -84,6 +85,7 @@ class ExactRun:
         left = self._left(plan)
         self._leaves = last_runs(left)
         self._drop_unused(left)
+        self._tune(left)
         work = [self._schedules.macs(segment) for segment in left]
         done = 0.0
         for at, segment in enumerate(left):
@@ -97,6 +99,26 @@ class ExactRun:
             self._drop_unused(left[at + 1 :])
             done += work[at]
         return True
+
+    def _tune(self, segments: Sequence[Segment]) -> None:
+        """Has cuDNN choose for all segments while only weights and finished values are there."""
+        task, known = self._task, self._schedules.timed
+        new = {"dtype": task.dtype, "device": task.device}
+        for one in segments:
+            begin = self._finished.get(one.last, 0)
+            key = task.device, task.dtype, one, begin
+            if key in known:
+                continue
+            part, schedule = slice(one.first, one.last), self._schedules.get(one, begin)
+            try:
+                tune(task.program.layers[part], self._weights[part], schedule, **new)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                # The guess serves, too; the plan itself may still fit.
+                release(task.device)
+                return
+            known.add(key)
 
     def _measure_input(self) -> None:
         """The moments of the input, where a norm reads it; frame by frame, for it may be large."""

@@ -18,6 +18,22 @@ class Strip(NamedTuple):
     values: tuple[ValueRows, ...]
 
 
+def strips_of(schedule: Schedule) -> list[Strip]:
+    """All strips of a schedule, in order."""
+    rows = (schedule.strip(index) for index in range(schedule.strip_count))
+    return [Strip(tuple(strip.layers), tuple(strip.values)) for strip in rows]
+
+
+class PaddedInput(NamedTuple):
+    """A layer's padded input [t, h, w, C] in one chunk of one strip, and parts of it."""
+
+    padded: torch.Tensor  # cached frames, then its own
+    cached: torch.Tensor
+    own: torch.Tensor
+    last: torch.Tensor  # what the next chunk has as its cached frames
+    read: torch.Tensor  # by the convolution; rows below the padded ones hold anything
+
+
 class Reader(Protocol):
     def __call__(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
         """[t, h, w, C] of a value that lies outside of the segment, on its device."""
@@ -36,6 +52,7 @@ class SegmentBuffers:
         count = -(-schedule.workspace_bytes // schedule.elem_bytes)
         self._workspace = torch.empty(count, **new)
         self._pieces: dict[tuple[int, tuple[int, ...]], torch.Tensor] = {}
+        self._inputs: dict[tuple[int, ...], PaddedInput] = {}
         self._first, self._last = schedule.segment.first, len(self._lines) - 1
         self._columns = [size[2] for size in schedule.sizes]
         self._sizes = [schedule.made(at) for at in range(len(self._lines))]
@@ -102,10 +119,22 @@ class SegmentBuffers:
         """Hands finished rows to the segment's output."""
         self._output.put(self._chunk[at].out, self._strip.layers[at].out, made)
 
-    def padded(self, at: int, frames: int, rows: int) -> torch.Tensor:
-        """The padded input of a layer with so many frames, and rows as any strip has them."""
-        _, _, columns, channels = self._caches[at].shape
-        return self._piece(2 * at, (frames, rows, columns, channels))
+    def padded(
+        self, at: int, cached: int, own: int, skipped: int, rows: int, height: int
+    ) -> PaddedInput:
+        """The padded input of a layer, with so many cached frames and own ones.
+
+        Of the former the convolution leaves out those `skipped`; of its `height` as any strip may
+        have it, `rows` are this strip's.
+        """
+        key = at, cached, own, skipped, rows, height
+        if key not in self._inputs:
+            _, _, columns, channels = self._caches[at].shape
+            whole = self._piece(2 * at, (cached + own, height, columns, channels))
+            padded = whole[:, :rows]
+            parts = padded[:cached], padded[cached:], padded[own:]
+            self._inputs[key] = PaddedInput(padded, *parts, whole[skipped:])
+        return self._inputs[key]
 
     def cache(self, at: int) -> torch.Tensor:
         """Cached frames of a layer, as they lie in its padded input."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _FREE_SHARE = 0.9
 # How much slower than the fastest a plan may be for the memory that it saves, if nobody set a
 # budget: memory taken from the other models of a workflow costs more than this.
-_SLACK = 1.2
+_SLACK = 1.09
 NEARLY_FASTEST = f"the least memory within {_SLACK - 1:.0%} of the fastest"
 # What the process grows by on the CPU besides tensors: oneDNN's scratch and code, as measured.
 _CPU_BYTES = 10 << 20

@@ -10,9 +10,9 @@ import torch
 from .. import native
 from ..families.program import Layer, Program
 from ..stream import Handover, LayerKind, Schedule, Shuffle, Span
-from .cudnn import rounded_heights, tune
+from .cudnn import rounded_heights
 from .exact_attention import Attention, attend, attend_clip
-from .exact_buffers import Reader, SegmentBuffers, Strip
+from .exact_buffers import Reader, SegmentBuffers, strips_of
 from .exact_carry import Carry
 from .exact_layers import (
     convolve,
@@ -55,8 +55,7 @@ class SegmentRun:
         self._carry, self._leaves = carry, leaves
         self._new = {"dtype": dtype, "device": device}
         self._chunks = [schedule.chunk(index) for index in range(schedule.chunk_count)]
-        rows = (schedule.strip(index) for index in range(schedule.strip_count))
-        self._strips = [Strip(tuple(strip.layers), tuple(strip.values)) for strip in rows]
+        self._strips = strips_of(schedule)
         # What a layer made, where it is merged into the next one's padded input.
         self._waiting: torch.Tensor | None = None
 
@@ -78,7 +77,6 @@ class SegmentRun:
         strips, chunks = self._strips, self._chunks
         own = range(len(self._layers))
         self._heights = [rounded_heights(strips, at, new["device"]) for at in own]
-        tune(self._layers, self._weights, schedule, strips, self._heights, chunks, **new)
         self._buffers = SegmentBuffers(schedule, self._read, self._output, **new)
         for self._strip, self._following in itertools.zip_longest(strips, strips[1:]):
             for self._chunk in chunks:
@@ -221,30 +219,31 @@ class SegmentRun:
             if halving and not self._last_chunk:
                 native.merge(x[-count:], None, None, cache)
             return None
-        rows = self._strip.layers[at]
-        whole = buffers.padded(at, count + own.length, self._heights[at][rows.padded])
-        padded = whole[:, : rows.padded]
+        rows, skipped = self._strip.layers[at], unread_frames(layer.shape, frames)
+        height = self._heights[at][rows.padded]
+        made = buffers.padded(at, count, own.length, skipped, rows.padded, height)
         begins = own.begin <= first  # the clip, or a span of it
         carried = begins and count > 0 and self._carry is not None and self._carry.begun
         left = layer.shape.columns.before
         if carried:
-            self._carry.load(self._first + at, padded, rows, left)
+            self._carry.load(self._first + at, made.padded, rows, left)
         elif halving and frames.read.begin == 0:
-            native.merge(x[:count], None, None, padded[:count])
+            native.merge(x[:count], None, None, made.cached)
         elif not halving and begins:
-            padded[:count].zero_()
+            made.cached.zero_()
         elif count:
-            native.merge(cache, None, None, padded[:count])
-        self._fill(at, x, padded[count:])
+            native.merge(cache, None, None, made.cached)
+        self._fill(at, x, made.own)
         if layer.replicate:
             behind = 0 if carried else count
             columns = buffers.columns(layer.shape.source)
-            replicate_edges(padded, behind, begins and not carried, layer.shape, rows, columns)
+            starts = begins and not carried
+            replicate_edges(made.padded, behind, starts, layer.shape, rows, columns)
         if count and not self._last_chunk:
-            native.merge(padded[own.length :], None, None, cache)
+            native.merge(made.last, None, None, cache)
         if count and self._last_chunk and self._carry is not None:
-            self._leave(at, padded)
-        return whole[unread_frames(layer.shape, frames) :]
+            self._leave(at, made.padded)
+        return made.read
 
     def _leave(self, at: int, padded: torch.Tensor) -> None:
         """Keeps the end of a layer's padded input for the next span of the clip."""

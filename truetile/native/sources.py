@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "7fee62ceec85"  # of csrc, by tools/stamp_sources.py
+SOURCES = "b903a1135ca0"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"

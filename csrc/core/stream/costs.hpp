@@ -16,7 +16,7 @@ struct Speed {
   double macs = 3.3e14;
   double bytes = 3e12;
   double gap = 4e-6;
-  double launch = 1.5e-4;
+  double launch = 2e-4;
 };
 
 /// Segments in order with whole values (stores) between them. Low resolutions run whole, because

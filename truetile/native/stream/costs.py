@@ -23,7 +23,7 @@ class Speed:
     macs: float = 3.3e14
     bytes: float = 3e12
     gap: float = 4e-6
-    launch: float = 1.5e-4
+    launch: float = 2e-4
 
 
 @dataclass(frozen=True)
