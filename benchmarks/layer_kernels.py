@@ -1,4 +1,4 @@
-"""The layer ops' cases for bench_kernels.py: sizes of Wan's decoder, and blocks of attention."""
+"""The layer ops' cases for bench_kernels.py: sizes of decoders, and blocks of attention."""
 
 from __future__ import annotations
 
@@ -59,6 +59,10 @@ def cases() -> Iterator[Case]:
     yield _softmax_rows(128, 131072, FP16)
     yield _softmax_rows(1024, 16384, FP32)
     yield _softmax_rows(128, 2**20, FP32)
+    yield _conv_few_outputs((12, 32, 832), 96, 3, BF16)
+    yield _conv_few_outputs((12, 32, 1280), 96, 3, BF16)
+    yield _conv_few_outputs((1, 1024, 1024), 128, 1, BF16)
+    yield _conv_few_outputs((1, 1024, 1024), 128, 1, FP16)
 
 
 def _named(op: str, what: str, c: int, frame: tuple[int, ...], dtype: torch.dtype) -> str:
@@ -140,6 +144,15 @@ def _softmax_rows(rows: int, columns: int, dtype: torch.dtype) -> Case:
     out = scores if dtype == FP32 else torch.zeros_like(scores, dtype=dtype)
     name = f"softmax_rows {str(dtype).removeprefix('torch.')} {rows}x{columns}"
     return name, "softmax_rows", (scores, out), scores.numel() * (4 + out.element_size())
+
+
+def _conv_few_outputs(frame: tuple[int, int, int], c: int, taps_t: int, dtype: torch.dtype) -> Case:
+    """A decoder's last convolution, of three outputs; `frame` is that of what it makes."""
+    t, h, w = frame
+    x = _rand(t + taps_t - 1, h + 2, w + 2, c, dtype=dtype)
+    weight, out = _rand(3, taps_t, 3, 3, c, dtype=dtype), _rand(*frame, 3, dtype=dtype)
+    name = _named("conv_few_outputs", f"{taps_t}x3x3", c, frame, dtype)
+    return name, "conv_few_outputs", (x, weight, out), (x.numel() + out.numel()) * x.element_size()
 
 
 def call_of(op: Callable[..., None], args: tuple[Any, ...]) -> Callable[[], None]:

@@ -11,6 +11,7 @@ STABLE_TORCH_LIBRARY(truetile, m) {
   m.def(
       "norm_pad(Tensor x, Tensor(a!) out, Tensor? scale, Tensor? shift, bool rms, bool silu, "
       "int top, int bottom, int left, int right) -> ()");
+  m.def("conv_few_outputs(Tensor x, Tensor weight, Tensor(a!) out) -> ()");
   m.def("softmax_rows(Tensor scores, Tensor(a!) out) -> ()");
   m.def("merge(Tensor y, Tensor? bias, Tensor? residual, Tensor(a!) out) -> ()");
   m.def(

@@ -63,7 +63,7 @@ def check_equal(ours, theirs) -> None:
 def test_a_programs_weights_come_back_as_they_were(program, dtype) -> None:
     packed = pack(program, CPU, dtype)
     size = flat_bytes(packed)
-    assert size <= packed_bytes(program, dtype)
+    assert size <= packed_bytes(program, CPU, dtype)
     flat = torch.empty(size, dtype=torch.uint8)
     copy = copied_into(flat, packed)
     check_equal(copy, packed)

@@ -98,8 +98,10 @@ def test_weights_come_back_in_one_block_of_what_was_said(kept, port):
     assert torch.cuda.max_memory_allocated() == before, "keeping takes nothing of the card"
     found = kept.find(program, port, port.dtype)
     torch.cuda.synchronize()
-    assert torch.cuda.max_memory_allocated() - before <= packed_bytes(program, port.dtype)
-    assert torch.cuda.memory_allocated() - before <= packed_bytes(program, port.dtype)
+    assert torch.cuda.max_memory_allocated() - before <= packed_bytes(
+        program, port.device, port.dtype
+    )
+    assert torch.cuda.memory_allocated() - before <= packed_bytes(program, port.device, port.dtype)
     check_equal(found, weights)
     tensors = [v for one in found if one for v in vars(one).values() if isinstance(v, torch.Tensor)]
     assert len({one.untyped_storage().data_ptr() for one in tensors}) == 1

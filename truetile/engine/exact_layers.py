@@ -18,6 +18,7 @@ from ..stream import (
     StreamLayer,
     TimeRule,
 )
+from . import few_outputs
 from .blocked import convolve_blocks, serves
 from .exact_weights import Packed
 
@@ -97,6 +98,8 @@ def convolve(x: torch.Tensor, weights: Packed, layer: StreamLayer) -> torch.Tens
 
     With upsampling the phases of a pixel lie side by side in the channels, see `write_rows`.
     """
+    if few_outputs.serves(layer, x.device, x.dtype):
+        return few_outputs.convolve_few_outputs(x, weights.weight)
     rows = layer.rows.stride
 
     def convolved(x: torch.Tensor, weight: torch.Tensor, columns: int) -> torch.Tensor:

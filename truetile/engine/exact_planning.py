@@ -97,7 +97,7 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
     program = _program(port, operation, source)
     frames = source.shape[2] if source.dim() == 5 else 1
     clip = (frames, *source.shape[-2:], source.shape[1])
-    beside = packed_bytes(program, port.dtype)
+    beside = packed_bytes(program, port.device, port.dtype)
     if any(shape.groups for shape in program.shapes):
         beside += _MOMENT_BYTES
     if port.device.type == "cpu":

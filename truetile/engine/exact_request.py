@@ -148,7 +148,7 @@ class ExactRequest:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                count = human_bytes(packed_bytes(program, dtype))
+                count = human_bytes(packed_bytes(program, port.device, dtype))
                 raise LadderExhausted(f"out of memory: packed weights need {count}") from None
         return self._weights[1]
 
@@ -157,9 +157,10 @@ class ExactRequest:
         return describe(self._plan, tried[-1] if tried else self._plan.plans[0])
 
     def _float32_plans(self) -> list[StreamPlan]:
-        program = self._plan.program
+        program, port = self._plan.program, self._port
         plans = plans_for(program, self._clip(), 4)
-        more = packed_bytes(program, torch.float32) - packed_bytes(program, self._port.dtype)
+        more = packed_bytes(program, port.device, torch.float32)
+        more -= packed_bytes(program, port.device, port.dtype)
         fitting = [plan for plan in plans if plan.bytes + more <= self._plan.plans[0].bytes]
         return fitting or [plans[-1]]
 

@@ -10,7 +10,8 @@ import torch
 
 from .. import native
 from ..families.program import Layer, Program
-from ..stream import LayerKind
+from ..stream import LayerKind, StreamLayer
+from . import few_outputs
 from .attention_weights import merged_projections
 from .blocked import block_weight, blocked_size
 
@@ -84,8 +85,8 @@ def norm_eps(layer: Layer) -> float | None:
     return float(layer.norm.eps) if layer.shape.groups else None
 
 
-def packed_bytes(program: Program, dtype: torch.dtype) -> int:
-    """What `pack` leaves allocated, in the blocks of torch's allocator."""
+def packed_bytes(program: Program, device: torch.device, dtype: torch.dtype) -> int:
+    """What `pack` leaves allocated on `device`, in the blocks of torch's allocator."""
     total = 0
     for layer in program.layers:
         if layer.conv is None:
@@ -101,7 +102,8 @@ def packed_bytes(program: Program, dtype: torch.dtype) -> int:
                 sizes.append(channels * dtype.itemsize)
         else:
             sizes += [_count(layer) * dtype.itemsize, _size(layer.conv, "bias") * 4]
-            sizes.append(blocked_size(layer.shape) * dtype.itemsize)
+            if _blocks(layer.shape, device, dtype):
+                sizes.append(blocked_size(layer.shape) * dtype.itemsize)
         total += sum(-(-size // BLOCK) * BLOCK for size in sizes)
     return total
 
@@ -162,6 +164,11 @@ def _gamma(layer: Layer) -> str:
     return "weight" if layer.shape.groups else "gamma"
 
 
+def _blocks(layer: StreamLayer, device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether a layer's weight is there for blocks of pixels too."""
+    return blocked_size(layer) > 0 and not few_outputs.serves(layer, device, dtype)
+
+
 def _size(module: torch.nn.Module | None, name: str) -> int:
     value = getattr(module, name, None)
     return value.numel() if isinstance(value, torch.Tensor) else 0
@@ -204,7 +211,7 @@ class _Packing:
             return Packed(weight, bias, *norm, proj, proj_bias, eps)
         bias, weight = self._vector(layer.conv, "bias"), self._weight(layer)
         blocked = None
-        if blocked_size(layer.shape):
+        if _blocks(layer.shape, self._device, self._dtype):
             blocked = _channels_last(block_weight(weight, layer.shape))
         return Packed(
             weight,

@@ -123,6 +123,33 @@ def softmax_rows(scores: torch.Tensor, out: torch.Tensor) -> None:
     _adjacent(op, "out", out)
 
 
+def conv_few_outputs(x: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> None:
+    """Raise InvalidArgument when `out` cannot take the convolution of `x` with `weight`."""
+    op = "conv_few_outputs"
+    _rank(op, "x", x, 4)
+    _dtype(op, "x", x, _DTYPES)
+    _adjacent(op, "x", x)
+    _rank(op, "weight", weight, 5)
+    _like(op, "weight", weight, x, "x")
+    outputs, taps_t = weight.shape[:2]
+    if not 1 <= outputs <= 4:
+        _fail(op, "weight.size(0)", outputs, "must be in [1, 4] (outputs)")
+    if taps_t not in (1, 3):
+        _fail(op, "weight.size(1)", taps_t, "must be 1 or 3 (taps in time)")
+    _size(op, "weight", weight, 2, 3, "taps in rows")
+    _size(op, "weight", weight, 3, 3, "taps in columns")
+    _size(op, "weight", weight, 4, x.shape[3], "channels of x")
+    if not weight.is_contiguous():
+        _fail(op, "weight.is_contiguous()", False, "must be contiguous")
+    _rank(op, "out", out, 4)
+    _like(op, "out", out, x, "x")
+    _size(op, "out", out, 0, max(0, x.shape[0] - taps_t + 1), "whole kernels in the frames of x")
+    _size(op, "out", out, 1, max(0, x.shape[1] - 2), "in its rows")
+    _size(op, "out", out, 2, max(0, x.shape[2] - 2), "in its columns")
+    _size(op, "out", out, 3, outputs, "outputs of weight")
+    _adjacent(op, "out", out)
+
+
 def _device(op: str, name: str, tensor: torch.Tensor, like: torch.Tensor, what: str) -> None:
     if tensor.device != like.device:
         _fail(op, f"{name}.device", tensor.device, f"must be {like.device} ({what})")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 
@@ -91,3 +93,18 @@ def softmax_rows(scores: torch.Tensor, out: torch.Tensor) -> None:
     rows = max(1, _SCORES // max(1, scores.shape[1]))
     for few, target in zip(scores.split(rows), out.split(rows), strict=True):
         target.copy_(few.softmax(-1))
+
+
+@torch.no_grad()
+def conv_few_outputs(x: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -> None:
+    """A convolution of a padded input, tap by tap."""
+    checks.conv_few_outputs(x, weight, out)
+    _, rows, columns, _ = out.shape
+    weight = weight.float()
+    for t, target in enumerate(out):  # small temporaries
+        total = torch.zeros_like(target, dtype=torch.float32)
+        for frame, taps in zip(x[t : t + weight.shape[1]], weight.unbind(1), strict=True):
+            for row, column in itertools.product(range(3), range(3)):
+                read = frame[row : row + rows, column : column + columns]
+                total += read.float() @ taps[:, row, column].T
+        target.copy_(total)

@@ -232,7 +232,7 @@ def _register_fakes() -> None:
     """Nothing is returned, so that tracing needs no shapes: only to be told that."""
     import torch
 
-    ops = ("blend_tile", "count_nonfinite", "group_affine", "group_moments")
+    ops = ("blend_tile", "conv_few_outputs", "count_nonfinite", "group_affine", "group_moments")
     ops += ("merge", "merge_norm_pad", "norm_pad", "softmax_rows")
     for op in ops:
         torch.library.register_fake(f"truetile::{op}", lambda *args: None)

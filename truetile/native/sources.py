@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "b903a1135ca0"  # of csrc, by tools/stamp_sources.py
+SOURCES = "ae0f1bdedbe1"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"
