@@ -1,7 +1,8 @@
 """Convolutions that make very few channels of many, by a kernel of our own.
 
-A decoder's last convolution is one. cuDNN leaves tensor cores nearly idle there, and blocks of
-pixels, which help, are zeros for the most part; see `blocked`, which serves where this does not.
+A video decoder's last convolution is one. cuDNN leaves tensor cores nearly idle there, and blocks
+of pixels, which help, are zeros for the most part; see `blocked`, which serves where this does not:
+on an H200 this takes half of its time in three dimensions, and as long in two.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def serves(layer: StreamLayer, device: torch.device, dtype: torch.dtype) -> bool
     """Whether `convolve_few_outputs` makes a layer on a GPU, in one pass over its input."""
     if device.type != "cuda" or layer.kind != LayerKind.CONV or layer.time != TimeRule.SAME:
         return False
-    if layer.out_channels > _FEW or layer.kernel_t not in (1, _TAPS):
+    if layer.out_channels > _FEW or layer.kernel_t != _TAPS:
         return False
     if not (_plain(layer.rows) and _plain(layer.columns)):
         return False
