@@ -13,7 +13,8 @@ from live_bytes import LiveBytes
 import truetile
 from truetile.engine import exact_request, exact_segment
 from truetile.engine.diffusers_port import DiffusersPort
-from truetile.engine.exact_weights import Packed, as_stored, pack, packed_bytes, packing_bytes
+from truetile.engine.exact_weights import Packed, as_stored, pack
+from truetile.engine.weight_bytes import packed_bytes, packing_bytes
 from truetile.errors import BudgetError, LadderExhausted
 
 diffusers = pytest.importorskip("diffusers")
@@ -38,7 +39,7 @@ def programs():
 def test_packed_weights_take_what_was_said() -> None:
     for program in programs():
         said = packed_bytes(program, torch.device("cpu"), torch.bfloat16)
-        moment = packing_bytes(program)
+        moment = packing_bytes(program, torch.device("cpu"), torch.bfloat16, patched=False)
         with LiveBytes() as live:
             packed = pack(program, torch.device("cpu"), torch.bfloat16)
         gc.collect()

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kl_cases import kl_module, picture
 
-from truetile.engine.exact_weights import Packed, as_stored, pack, packed_bytes, weights_of
+from truetile.engine.exact_weights import Packed, as_stored, pack, weights_of
 from truetile.engine.flat_weights import copied_into, flat_bytes, seen_in
+from truetile.engine.weight_bytes import packed_bytes
 
 pytest.importorskip("diffusers")
 CPU = torch.device("cpu")

@@ -13,8 +13,9 @@ from test_flat_weights import check_equal
 import truetile
 from truetile.engine import exact_request
 from truetile.engine.diffusers_port import DiffusersPort
-from truetile.engine.exact_weights import pack, packed_bytes
+from truetile.engine.exact_weights import pack
 from truetile.engine.kept_weights import KeptWeights
+from truetile.engine.weight_bytes import packed_bytes
 
 pytest.importorskip("diffusers")
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("fresh_selftest")]

@@ -14,7 +14,7 @@ from ..stream import StreamPlan, candidates, choose_plan, value_sizes
 from .attention import products_serve
 from .exact_rolled_plans import rolled_plans
 from .exact_stages import Shapes, Size
-from .exact_weights import packed_bytes, packing_bytes
+from .weight_bytes import packed_bytes, packing_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +106,8 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
     if port.device.type == "cuda" and any(shape.attends for shape in program.shapes):
         beside += _CUBLAS_BYTES
     plans = plans_for(program, clip, port.dtype.itemsize)
-    return Offer(program, clip, port.dtype.itemsize, plans, beside, packing_bytes(program))
+    packing = packing_bytes(program, port.device, port.dtype, port.patches() is not None)
+    return Offer(program, clip, port.dtype.itemsize, plans, beside, packing)
 
 
 def plans_for(program: Program, clip: Size, elem_bytes: int) -> tuple[StreamPlan, ...]:

@@ -18,12 +18,13 @@ from .exact_job import ExactJob, exact_run
 from .exact_output import Store
 from .exact_planning import ExactPlan, make_exact_plan, make_offer, plans_for
 from .exact_task import Tally
-from .exact_weights import Packed, pack, packed_bytes
+from .exact_weights import Packed, pack
 from .inputs import check_finite
 from .kept_weights import KEPT
 from .memory import is_out_of_memory
 from .output import IDENTITY, HostBatch
 from .ports import Affine
+from .weight_bytes import packed_bytes
 
 if TYPE_CHECKING:
     from ..api import Hooks, Settings

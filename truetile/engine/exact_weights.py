@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -10,10 +9,10 @@ import torch
 
 from .. import native
 from ..families.program import Layer, Program
-from ..stream import LayerKind, StreamLayer
-from . import few_outputs
+from ..stream import LayerKind
 from .attention_weights import merged_projections
-from .blocked import block_weight, blocked_size
+from .blocked import block_weight
+from .weight_bytes import blocked_elements, flat_in_time, gamma_name
 
 
 @dataclass(frozen=True)
@@ -77,101 +76,12 @@ def weights_of(program: Program) -> Iterator[tuple[torch.nn.Module, str]]:
         for part in (layer.conv, *layer.more, layer.proj):
             yield from () if part is None else ((part, "weight"), (part, "bias"))
         if layer.norm is not None:
-            yield from ((layer.norm, _gamma(layer)), (layer.norm, "bias"))
+            yield from ((layer.norm, gamma_name(layer)), (layer.norm, "bias"))
 
 
 def norm_eps(layer: Layer) -> float | None:
     """Of a layer's group norm; None where it has none."""
     return float(layer.norm.eps) if layer.shape.groups else None
-
-
-def packed_bytes(program: Program, device: torch.device, dtype: torch.dtype) -> int:
-    """What `pack` leaves allocated on `device`, in the blocks of torch's allocator."""
-    total = 0
-    for layer in program.layers:
-        if layer.conv is None:
-            continue
-        sizes = [_size(layer.norm, name) * 4 for name in (_gamma(layer), "bias")]
-        if layer.shape.attends:
-            channels, bias = layer.shape.in_channels, _size(layer.conv, "bias") > 0
-            # Two of each; the second bias is there where values or the output have one.
-            sizes += [channels**2 * dtype.itemsize] * 2
-            if bias:
-                sizes.append(channels * dtype.itemsize)
-            if bias or _size(layer.proj, "bias"):
-                sizes.append(channels * dtype.itemsize)
-        else:
-            sizes += [_count(layer) * dtype.itemsize, _size(layer.conv, "bias") * 4]
-            if _blocks(layer.shape, device, dtype):
-                sizes.append(blocked_size(layer.shape) * dtype.itemsize)
-        total += sum(-(-size // BLOCK) * BLOCK for size in sizes)
-    return total
-
-
-def packing_bytes(program: Program) -> int:
-    """The most that `pack` takes for a moment besides what it leaves: for its largest layer."""
-    return max(
-        (
-            layer.shape.in_channels**2 * _MERGING
-            if layer.shape.attends
-            else _size(layer.conv, "weight") * _PACKING[_upsampled_axes(layer)]
-            for layer in program.layers
-            if layer.conv is not None
-        ),
-        default=0,
-    )
-
-
-BLOCK = 512  # bytes of torch's allocator on CUDA
-# Bytes an element, by how many axes are upsampled: the weight as it was stored, and in float32 with
-# what a patch adds to it; or the float32 kernels of the last axis' phases, which have 4/3 as many
-# elements for each axis, before and after they are joined.
-_PACKING = (12, 24, 24, 32)
-# Of attention, for each pair of channels: four weights as they were stored, in float32 with what a
-# patch adds to one, and three in float64 at once.
-_MERGING = 4 * 4 + 4 + 3 * 8
-
-
-def _count(layer: Layer) -> int:
-    """Elements of the packed weight."""
-    count = math.prod(_used_shape(layer, layer.conv.weight.shape))
-    for rule in (layer.shape.rows, layer.shape.columns):
-        count = count // rule.kernel * rule.taps * rule.up
-    if layer.shape.up_t > 1:
-        count = count // layer.shape.kernel_t * layer.shape.taps_t * layer.shape.up_t
-    return count
-
-
-def _used_shape(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
-    outputs, *rest = shape
-    if _flat_in_time(layer, shape):
-        rest = [rest[0], *rest[2:]]
-    return (layer.outputs or outputs, *rest)
-
-
-def _flat_in_time(layer: Layer, shape: tuple[int, ...]) -> bool:
-    """Whether all temporal taps of its kernel are one."""
-    return len(shape) == 5 and (layer.still or shape[2] == 1)
-
-
-def _upsampled_axes(layer: Layer) -> int:
-    shape = layer.shape
-    return sum(up > 1 for up in (shape.rows.up, shape.columns.up, shape.up_t))
-
-
-def _gamma(layer: Layer) -> str:
-    """What a norm of this kind calls its factor."""
-    return "weight" if layer.shape.groups else "gamma"
-
-
-def _blocks(layer: StreamLayer, device: torch.device, dtype: torch.dtype) -> bool:
-    """Whether a layer's weight is there for blocks of pixels too."""
-    return blocked_size(layer) > 0 and not few_outputs.serves(layer, device, dtype)
-
-
-def _size(module: torch.nn.Module | None, name: str) -> int:
-    value = getattr(module, name, None)
-    return value.numel() if isinstance(value, torch.Tensor) else 0
 
 
 def _phased(weight: torch.Tensor, up: int, axis: int) -> torch.Tensor:
@@ -202,7 +112,7 @@ class _Packing:
 
     def packed(self, layer: Layer) -> Packed:
         norm = (
-            self._vector(layer.norm, _gamma(layer)),
+            self._vector(layer.norm, gamma_name(layer)),
             self._vector(layer.norm, "bias"),
         )
         eps = norm_eps(layer)
@@ -211,7 +121,7 @@ class _Packing:
             return Packed(weight, bias, *norm, proj, proj_bias, eps)
         bias, weight = self._vector(layer.conv, "bias"), self._weight(layer)
         blocked = None
-        if _blocks(layer.shape, self._device, self._dtype):
+        if blocked_elements(layer, self._device, self._dtype):
             blocked = _channels_last(block_weight(weight, layer.shape))
         return Packed(
             weight,
@@ -240,7 +150,9 @@ class _Packing:
         weight = self._used(layer)
         if layer.shape.kind == LayerKind.CONV:
             # Columns first: the phases of the rows shall be around theirs, those of time outermost.
-            weight = _phased(_phased(weight, layer.shape.columns.up, -1), layer.shape.rows.up, -2)
+            # One after the other, so that what an earlier one read is gone.
+            weight = _phased(weight, layer.shape.columns.up, -1)
+            weight = _phased(weight, layer.shape.rows.up, -2)
             weight = _phased(weight, layer.shape.up_t, -3)
         return _channels_last(weight.to(dtype=self._dtype))
 
@@ -249,7 +161,7 @@ class _Packing:
         weight = self._moved(layer.conv, "weight")
         if layer.outputs:
             weight = weight[: layer.outputs]
-        if _flat_in_time(layer, weight.shape):
+        if flat_in_time(layer, weight.shape):
             weight = weight.float().sum(2) if layer.replicate else weight[:, :, -1]
         return weight
 

@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import torch
 
-from .exact_weights import BLOCK, Packed
+from .exact_weights import Packed
+from .weight_bytes import BLOCK
 
 Weights = tuple[Packed | None, ...]
 

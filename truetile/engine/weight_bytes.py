@@ -1,0 +1,147 @@
+"""What packed weights take, and packing them: known before any of them is read."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+
+import torch
+
+from ..families.program import Layer, Program
+from . import few_outputs
+from .blocked import blocked_size
+
+BLOCK = 512  # bytes of torch's allocator on CUDA
+# Bytes an element of a weight that a patch changes: in float32 with what the patch adds, before
+# and after it is scaled.
+_PATCHED = 3 * 4
+_PHASES = 4 / 3  # kernels of 3 become twice as many of 2
+
+
+def packed_bytes(program: Program, device: torch.device, dtype: torch.dtype) -> int:
+    """What `pack` leaves allocated on `device`, in the blocks of torch's allocator."""
+    return sum(_left(layer, device, dtype) for layer in program.layers if layer.conv is not None)
+
+
+def packing_bytes(program: Program, device: torch.device, dtype: torch.dtype, patched: bool) -> int:
+    """The most that `pack` has allocated at once, less what it leaves.
+
+    `patched`: a host changes weights on the device while they are read. From the first layer on
+    packed weights grow, and each layer's own ones are on their way besides.
+    """
+    layers = [layer for layer in program.layers if layer.conv is not None]
+    left = [_left(layer, device, dtype) for layer in layers]
+    before = itertools.accumulate(left, initial=0)
+    moments = (
+        at + _most(layer, device, dtype, patched) for layer, at in zip(layers, before, strict=False)
+    )
+    return max(0, max(moments, default=0) - sum(left))
+
+
+def gamma_name(layer: Layer) -> str:
+    """What a norm of this kind calls its factor."""
+    return "weight" if layer.shape.groups else "gamma"
+
+
+def blocked_elements(layer: Layer, device: torch.device, dtype: torch.dtype) -> int:
+    """Of a weight that is there for blocks of pixels too; 0 where there is none."""
+    if few_outputs.serves(layer.shape, device, dtype):
+        return 0
+    return blocked_size(layer.shape)
+
+
+def flat_in_time(layer: Layer, shape: tuple[int, ...]) -> bool:
+    """Whether all temporal taps of its kernel are one."""
+    return len(shape) == 5 and (layer.still or shape[2] == 1)
+
+
+def _left(layer: Layer, device: torch.device, dtype: torch.dtype) -> int:
+    channels, item = layer.shape.in_channels, dtype.itemsize
+    if layer.shape.attends:
+        # Two of each; the second bias is there where values or the output have one.
+        bias = _size(layer.conv, "bias") > 0
+        biases = bias + (bias or _size(layer.proj, "bias") > 0)
+        return _vectors(layer) + _allocated([channels**2 * item] * 2 + [channels * item] * biases)
+    return _vectors(layer) + _allocated(
+        [_count(layer) * item, blocked_elements(layer, device, dtype) * item]
+    )
+
+
+def _vectors(layer: Layer) -> int:
+    """Of a norm, and a convolution's bias."""
+    sizes = [_size(layer.norm, name) * 4 for name in (gamma_name(layer), "bias")]
+    if not layer.shape.attends:
+        sizes.append(_size(layer.conv, "bias") * 4)
+    return _allocated(sizes)
+
+
+def _most(layer: Layer, device: torch.device, dtype: torch.dtype, patched: bool) -> int:
+    """The most that is allocated while one layer is packed, with what stays of it."""
+    steps = _merging(layer, dtype) if layer.shape.attends else _converting(layer, device, dtype)
+    most = max(map(_allocated, steps))
+    if patched:
+        most = max(most, _allocated([_size(layer.conv, "weight") * _PATCHED]))
+    return _vectors(layer) + most
+
+
+def _merging(layer: Layer, dtype: torch.dtype) -> Iterator[list[int]]:
+    """Attention: weights and biases as read, and five of each in float64."""
+    channels = layer.shape.in_channels
+    item = max(layer.conv.weight.dtype.itemsize, dtype.itemsize)  # patched ones come in `dtype`
+    stored = [channels**2 * item, channels * item]
+    joined = 3 if layer.more else 0
+    yield stored * (4 + joined) + [channels**2 * 8, channels * 8] * 5
+
+
+def _converting(layer: Layer, device: torch.device, dtype: torch.dtype) -> Iterator[list[int]]:
+    """A convolution: the sizes that are there at once, step by step of `_Packing`."""
+    weight = layer.conv.weight
+    used, stored = math.prod(_used_shape(layer, weight.shape)), weight.dtype
+    source = weight.numel() * stored.itemsize
+    if layer.replicate and flat_in_time(layer, weight.shape):
+        given = layer.outputs / weight.shape[0] if layer.outputs else 1
+        wide = 0 if stored == torch.float32 else int(weight.numel() * given) * 4
+        yield [source, wide, used * 4]
+        source, stored = used * 4, torch.float32
+    for _ in range(_upsampled_axes(layer)):
+        wide = 0 if stored == torch.float32 else used * 4
+        used = math.ceil(used * _PHASES)
+        yield [source, wide, used * 4, used * 4]  # kernels before and after they are joined
+        source, stored = used * 4, torch.float32
+    packed = _count(layer) * dtype.itemsize
+    cast = packed if stored != dtype else 0
+    yield [source, cast, packed]
+    blocked = blocked_elements(layer, device, dtype) * dtype.itemsize
+    yield [packed, blocked, blocked]
+
+
+def _allocated(sizes: list[int]) -> int:
+    return sum(-(-size // BLOCK) * BLOCK for size in sizes)
+
+
+def _count(layer: Layer) -> int:
+    """Elements of the packed weight."""
+    count = math.prod(_used_shape(layer, layer.conv.weight.shape))
+    for rule in (layer.shape.rows, layer.shape.columns):
+        count = count // rule.kernel * rule.taps * rule.up
+    if layer.shape.up_t > 1:
+        count = count // layer.shape.kernel_t * layer.shape.taps_t * layer.shape.up_t
+    return count
+
+
+def _used_shape(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
+    outputs, *rest = shape
+    if flat_in_time(layer, shape):
+        rest = [rest[0], *rest[2:]]
+    return (layer.outputs or outputs, *rest)
+
+
+def _upsampled_axes(layer: Layer) -> int:
+    shape = layer.shape
+    return sum(up > 1 for up in (shape.rows.up, shape.columns.up, shape.up_t))
+
+
+def _size(module: torch.nn.Module | None, name: str) -> int:
+    value = getattr(module, name, None)
+    return value.numel() if isinstance(value, torch.Tensor) else 0
