@@ -123,6 +123,7 @@ def test_twenty_scenes_leave_memory_flat(server):
     node = checkpoint(graph, images, "scene", action="offload", on_violation="error")
     graph.save("soak", images=node[0])
     uuid, used, files = memory.device_for().uuid, [], set()
+    server.run(graph.prompt)  # ComfyUI's first decode of a process may differ in its last bits
     for scene in range(20):
         server.run(graph.prompt)
         used.append(witness.used(uuid))

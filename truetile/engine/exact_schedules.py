@@ -19,8 +19,8 @@ class Schedules:
         self._elem_bytes = elem_bytes
         self._schedules: dict[tuple[Segment, int], Schedule] = {}
         self._macs: dict[Segment, float] = {}
-        # Devices and schedules whose convolutions were timed there in this process.
-        self.timed: set[tuple[torch.device, torch.dtype, Segment, int]] = set()
+        # Threads, devices and schedules whose convolutions were timed there.
+        self.timed: set[tuple[int, torch.device, torch.dtype, Segment, int]] = set()
 
     def get(self, segment: Segment, begin: int = 0) -> Schedule:
         """The schedule of a segment from output row `begin` on."""
