@@ -98,6 +98,7 @@ class ClipSource:
         staged = None if self._ahead is None else self._ahead.take((frames, rows))
         part = self._view(frames, rows) if staged is None else staged
         if self._place.numel() < part.numel():
+            self._place = self._place.new_empty(0)  # never both at once
             self._place = torch.empty(part.numel(), dtype=part.dtype, device=self._device)
             # Memory that earlier work on the engine's stream may still read.
             self._stream.wait_stream(own)
