@@ -80,7 +80,9 @@ def patched(vae, family: str, operation: str, data, plain) -> dict:
     names = [f"{name}.weight" for name in PATCHED[family]]
     generator = torch.Generator().manual_seed(1)
     for name in names:
-        change = torch.randn(state[name].shape, generator=generator) * state[name].float().std()
+        # A number, for a loaded weight is on the card; with dynamic VRAM only a small one is.
+        spread = state[name].float().std().item()
+        change = torch.randn(state[name].shape, generator=generator) * spread
         vae.patcher.add_patches({name: ("diff", (change,))}, 0.7)
     try:
         before, _, _ = exactly(vae, operation, data)
