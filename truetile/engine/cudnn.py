@@ -9,17 +9,21 @@ them are worth 95 % at 96 channels. What was chosen once is kept by torch for th
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
 
 from ..families.program import Layer
-from ..stream import Schedule
+from ..stream import Schedule, Segment
 from .exact_buffers import Strip, strips_of
 from .exact_layers import convolve, convolved_frames
+from .exact_schedules import Schedules
+from .exact_task import Task
 from .exact_weights import Packed
+from .memory import is_out_of_memory, release
 
 # Calls of one shape in a run from which timing pays, and from which timing everything does.
 _SOME, _MANY = 20, 60
@@ -50,6 +54,34 @@ def rounded_heights(strips: Sequence[Strip], at: int, device: torch.device) -> d
 def chooses(device: torch.device) -> bool:
     """Whether convolutions are cuDNN's."""
     return device.type == "cuda"
+
+
+def tune_once(
+    task: Task,
+    schedules: Schedules,
+    weights: tuple[Packed, ...],
+    segments: Iterable[tuple[Segment, int]],
+) -> None:
+    """Has cuDNN choose for all `segments`, each from an output row on, where it did not yet.
+
+    To be called while only weights and finished values are on the device. Where memory runs out
+    nothing more is timed: the guess serves, too, and the plan itself may still fit.
+    """
+    new = {"dtype": task.dtype, "device": task.device}
+    for segment, begin in segments:
+        # torch keeps what cuDNN chose for each thread.
+        key = threading.get_ident(), task.device, task.dtype, segment, begin
+        if key in schedules.timed:
+            continue
+        part, schedule = slice(segment.first, segment.last), schedules.get(segment, begin)
+        try:
+            tune(task.program.layers[part], weights[part], schedule, **new)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            release(task.device)
+            return
+        schedules.timed.add(key)
 
 
 def tune(

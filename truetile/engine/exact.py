@@ -6,7 +6,6 @@ long as the next plan reads it, too. Moments of a value are the same in any plan
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
 
 import torch
@@ -14,7 +13,7 @@ import torch
 from ..errors import LadderExhausted
 from ..report import human_bytes
 from ..stream import Segment, Span, StreamPlan, outside_reads, value_sizes
-from .cudnn import tune
+from .cudnn import tune_once
 from .exact_carry import last_runs
 from .exact_output import MeasuredOutput, Output, Store
 from .exact_schedules import macs_of, schedules_of
@@ -86,7 +85,8 @@ class ExactRun:
         left = self._left(plan)
         self._leaves = last_runs(left)
         self._drop_unused(left)
-        self._tune(left)
+        begins = [(one, self._finished.get(one.last, 0)) for one in left]
+        tune_once(self._task, self._schedules, self._weights, begins)
         work = [self._schedules.macs(segment) for segment in left]
         done = 0.0
         for at, segment in enumerate(left):
@@ -100,27 +100,6 @@ class ExactRun:
             self._drop_unused(left[at + 1 :])
             done += work[at]
         return True
-
-    def _tune(self, segments: Sequence[Segment]) -> None:
-        """Has cuDNN choose for all segments while only weights and finished values are there."""
-        task, known = self._task, self._schedules.timed
-        new = {"dtype": task.dtype, "device": task.device}
-        for one in segments:
-            begin = self._finished.get(one.last, 0)
-            # torch keeps what cuDNN chose for each thread.
-            key = threading.get_ident(), task.device, task.dtype, one, begin
-            if key in known:
-                continue
-            part, schedule = slice(one.first, one.last), self._schedules.get(one, begin)
-            try:
-                tune(task.program.layers[part], self._weights[part], schedule, **new)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                # The guess serves, too; the plan itself may still fit.
-                release(task.device)
-                return
-            known.add(key)
 
     def _measure_input(self) -> None:
         """The moments of the input, where a norm reads it; frame by frame, for it may be large."""
