@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 
-_WIDTH, _LEFT, _RIGHT = 760, 200, 64
+_WIDTH, _LEFT, _RIGHT = 760, 236, 64
 _BAR, _GAP, _HEAD = 15, 14, 34
 
 
