@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from ..errors import BudgetError
 from ..families.program import Declined, Program, Roll
 from ..report import human_bytes
-from ..stream import StreamPlan, candidates, choose_plan, value_sizes
+from ..stream import Speed, StreamPlan, candidates, choose_plan, value_sizes
 from .attention import products_serve
 from .exact_rolled_plans import rolled_plans
 from .exact_stages import Shapes, Size
@@ -105,22 +105,29 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
         beside += source.shape[0] * result * _RESULT_BYTES + _CPU_BYTES
     if port.device.type == "cuda" and any(shape.attends for shape in program.shapes):
         beside += _CUBLAS_BYTES
-    plans = plans_for(program, clip, port.dtype.itemsize)
+    launches = port.device.type != "cpu"
+    plans = plans_for(program, clip, port.dtype.itemsize, launches=launches)
     packing = packing_bytes(program, port.device, port.dtype, port.patches() is not None)
     return Offer(program, clip, port.dtype.itemsize, plans, beside, packing)
 
 
-def plans_for(program: Program, clip: Size, elem_bytes: int) -> tuple[StreamPlan, ...]:
-    """All plans for an input of size `clip`, fastest first, each smaller than those before it."""
-    return _plans_for(program.shapes, program.roll, clip, elem_bytes)
+def plans_for(
+    program: Program, clip: Size, elem_bytes: int, *, launches: bool = True
+) -> tuple[StreamPlan, ...]:
+    """All plans for an input of size `clip`, fastest first, each smaller than those before it.
+
+    `launches`: kernels are launched on a device of their own, as everywhere but on the CPU.
+    """
+    return _plans_for(program.shapes, program.roll, clip, elem_bytes, launches)
 
 
 @functools.lru_cache(maxsize=64)
-def _plans_for(shapes: Shapes, roll: Roll | None, clip: Size, elem_bytes: int):
+def _plans_for(shapes: Shapes, roll: Roll | None, clip: Size, elem_bytes: int, launches: bool):
     # Thousands of schedules are weighed, which takes as long as decoding a small image.
+    speed = Speed() if launches else Speed(launch=0.0)
     if roll is None:
-        return tuple(candidates(shapes, clip, elem_bytes))
-    return tuple(rolled_plans(shapes, roll, clip, elem_bytes))
+        return tuple(candidates(shapes, clip, elem_bytes, speed))
+    return tuple(rolled_plans(shapes, roll, clip, elem_bytes, speed))
 
 
 def make_exact_plan(port: VaePort, offer: Offer, settings: Settings, reserve: int) -> ExactPlan:
