@@ -4,12 +4,11 @@ The fewer shapes the better: in the first strip and the last one each layer has 
 lower than in those between, which is rounded up to theirs. Timing costs about 30 ms a shape for ten
 algorithms and half a second for all of them; measured on an H200, ten are worth 0 to 30 % against
 cuDNN's own guess. The guess and the ten are poor where the channels are no multiple of 64: all of
-them are worth 95 % at 96 channels. What was chosen once is kept by torch for the process.
+them are worth 95 % at 96 channels. What was chosen once is kept by torch for the thread.
 """
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -64,40 +63,38 @@ def tune_once(
 ) -> None:
     """Has cuDNN choose for all `segments`, each from an output row on, where it did not yet.
 
-    To be called while only weights and finished values are on the device. Where memory runs out
-    nothing more is timed: the guess serves, too, and the plan itself may still fit.
+    To be called while only weights and finished values are on the device: what cuDNN tries needs
+    memory that no plan counts. Where memory runs out
+    nothing more is timed: the guess serves, too, and the plan itself may still fit. Does nothing on
+    other devices than CUDA.
     """
+    if not chooses(task.device):
+        return
+    known = schedules.timing.done
     new = {"dtype": task.dtype, "device": task.device}
     for segment, begin in segments:
-        # torch keeps what cuDNN chose for each thread.
-        key = threading.get_ident(), task.device, task.dtype, segment, begin
-        if key in schedules.timed:
+        key = task.device, task.dtype, segment, begin
+        if key in known:
             continue
         part, schedule = slice(segment.first, segment.last), schedules.get(segment, begin)
         try:
-            tune(task.program.layers[part], weights[part], schedule, **new)
+            _tune(task.program.layers[part], weights[part], schedule, **new)
         except Exception as error:
             if not is_out_of_memory(error):
                 raise
             release(task.device)
             return
-        schedules.timed.add(key)
+        known.add(key)
 
 
-def tune(
+def _tune(
     layers: tuple[Layer, ...],
     weights: tuple[Packed, ...],
     schedule: Schedule,
     dtype: torch.dtype,
     device: torch.device,
 ) -> None:
-    """Times the shapes of a schedule's `layers` that come often.
-
-    To be called before anything but weights is allocated: what cuDNN tries needs memory that no
-    plan counts. Does nothing on other devices than CUDA.
-    """
-    if not chooses(device):
-        return
+    """Times the shapes of a schedule's `layers` that come often."""
     strips, caches = strips_of(schedule), schedule.caches
     chunks = [schedule.chunk(index) for index in range(schedule.chunk_count)]
     calls: Counter = Counter()

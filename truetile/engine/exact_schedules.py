@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import functools
+import threading
 
 import torch
 
 from ..stream import Schedule, Segment, StreamLayer
+
+
+class Timing(threading.local):
+    """Which segments cuDNN was timed for: torch keeps what it chose for each thread."""
+
+    def __init__(self) -> None:
+        self.done: set[tuple[torch.device, torch.dtype, Segment, int]] = set()
 
 
 class Schedules:
@@ -19,8 +27,7 @@ class Schedules:
         self._elem_bytes = elem_bytes
         self._schedules: dict[tuple[Segment, int], Schedule] = {}
         self._macs: dict[Segment, float] = {}
-        # Threads, devices and schedules whose convolutions were timed there.
-        self.timed: set[tuple[int, torch.device, torch.dtype, Segment, int]] = set()
+        self.timing = Timing()
 
     def get(self, segment: Segment, begin: int = 0) -> Schedule:
         """The schedule of a segment from output row `begin` on."""
