@@ -18,9 +18,10 @@ _TAPS = 3
 
 def serves(layer: StreamLayer, device: torch.device, dtype: torch.dtype) -> bool:
     """Whether `convolve_few_outputs` makes a layer on a GPU, in one pass over its input."""
-    if device.type != "cuda" or layer.kind != LayerKind.CONV or layer.time != TimeRule.SAME:
+    # Every convolution of every step asks: most go by their channels.
+    if layer.out_channels > _FEW or layer.kernel_t != _TAPS or device.type != "cuda":
         return False
-    if layer.out_channels > _FEW or layer.kernel_t != _TAPS:
+    if layer.kind != LayerKind.CONV or layer.time != TimeRule.SAME:
         return False
     if not (_plain(layer.rows) and _plain(layer.columns)):
         return False
@@ -30,11 +31,9 @@ def serves(layer: StreamLayer, device: torch.device, dtype: torch.dtype) -> bool
 def convolve_few_outputs(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """The convolution of a padded input [t, h, w, C] with a channels-last weight, [t', h', w', O].
 
-    The weight is [O, C, 3, 3] or, where time is convolved, [O, C, kt, 3, 3].
+    The weight is [O, C, kt, 3, 3].
     """
     kernel = weight.movedim(1, -1)
-    if kernel.dim() == 4:
-        kernel = kernel[:, None]
     frames = x.shape[0] - kernel.shape[1] + 1
     rows, columns = x.shape[1] - _TAPS + 1, x.shape[2] - _TAPS + 1
     out = x.new_empty(frames, rows, columns, kernel.shape[0])
