@@ -20,14 +20,13 @@ import argparse
 import contextlib
 import ctypes
 import gc
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import comfy_env
 import torch
 from bench_tiled import inputs
-from bench_vae import measure, name_of
+from bench_vae import measure, name_of, save
 
 CARDS = (16, 12, 8)  # GiB
 CONTEXT = 512 << 20  # of a card: what the driver keeps, and a CUDA context
@@ -168,16 +167,7 @@ def main() -> None:
                     row["failed"] = f"{type(error).__name__}: {error}"[:400]
             rows.append(row)
             print(table(rows[-1:]).splitlines()[-1], flush=True)
-            record = {
-                "gpu": torch.cuda.get_device_name() if driver else "cpu",
-                "torch": torch.__version__,
-                "cudnn": torch.backends.cudnn.version(),
-                "native": truetile.native.status(),
-                "rows": rows,
-            }
-            if args.out:
-                args.out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
-                args.out.with_suffix(".md").write_text(table(rows) + "\n")
+            save(args.out, truetile, rows, table(rows))
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 import comfy_env
 import torch
@@ -195,6 +196,21 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
+def save(out: Path | None, truetile: ModuleType, rows: list[dict], text: str) -> None:
+    """Writes OUT.json with the machine beside the rows, and OUT.md; nothing without `out`."""
+    if out is None:
+        return
+    record = {
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "torch": torch.__version__,
+        "cudnn": torch.backends.cudnn.version(),
+        "native": truetile.native.status(),
+        "rows": rows,
+    }
+    out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
+    out.with_suffix(".md").write_text(text + "\n")
+
+
 @torch.inference_mode()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -217,16 +233,7 @@ def main() -> None:
             vaes = {case[0]: comfy_env.make_vae(case[0], dtype, width=16 if args.small else None)}
         rows.append(run_case(truetile, vaes[case[0]], case, args.small, not args.no_errors))
         print(table(rows[-1:]).splitlines()[-1], flush=True)
-        record = {
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-            "torch": torch.__version__,
-            "cudnn": torch.backends.cudnn.version(),
-            "native": truetile.native.status(),
-            "rows": rows,
-        }
-        if args.out:
-            args.out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
-            args.out.with_suffix(".md").write_text(table(rows) + "\n")
+        save(args.out, truetile, rows, table(rows))
     print(table(rows))
 
 
