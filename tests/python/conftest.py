@@ -19,6 +19,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip(reason)
 
 
+@pytest.fixture(params=["native", "twin"], scope="module")
+def native_or_twin(request):
+    """Ops on the CPU by the library, which must serve, and again by their twins; says which."""
+    from truetile import native
+    from truetile.native import locate
+
+    if request.param == "twin":
+        with locate.without_native():
+            yield request.param
+        return
+    if not locate.enabled():
+        pytest.skip("TRUETILE_NATIVE=0")
+    assert native.why_twin("cpu") is None
+    yield request.param
+
+
 @pytest.fixture
 def native_cuda():
     """The native CUDA library serves, and did so in every call: a silent twin proves nothing."""

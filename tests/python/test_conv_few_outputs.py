@@ -13,17 +13,7 @@ from truetile import native
 from truetile.errors import InvalidArgument
 from truetile.native import locate
 
-
-@pytest.fixture(params=["native", "twin"], autouse=True, scope="module")
-def served_by(request):
-    if request.param == "twin":
-        with locate.without_native():
-            yield
-        return
-    if not locate.enabled():
-        pytest.skip("TRUETILE_NATIVE=0")
-    assert native.why_twin("cpu") is None
-    yield
+pytestmark = pytest.mark.usefixtures("native_or_twin")
 
 
 @pytest.mark.parametrize("outputs", [1, 2, 3, 4])

@@ -14,16 +14,9 @@ from truetile.errors import InvalidArgument
 from truetile.native import locate
 
 
-@pytest.fixture(params=["native", "twin"], autouse=True, scope="module")
-def per_column(request):
-    if request.param == "twin":
-        with locate.without_native():
-            yield TWIN
-        return
-    if not locate.enabled():
-        pytest.skip("TRUETILE_NATIVE=0")
-    assert native.why_twin("cpu") is None
-    yield NATIVE
+@pytest.fixture(autouse=True, scope="module")
+def per_column(native_or_twin):
+    return TWIN if native_or_twin == "twin" else NATIVE
 
 
 @pytest.mark.parametrize("columns", LENGTHS)
