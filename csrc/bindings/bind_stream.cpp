@@ -166,6 +166,7 @@ void bind_schedule(py::module_& module) {
       .def_property_readonly("line_bytes", &Schedule::line_bytes)
       .def_property_readonly("cache_bytes", &Schedule::cache_bytes)
       .def_property_readonly("call_bytes", &Schedule::call_bytes)
+      .def_property_readonly("landing_bytes", &Schedule::landing_bytes)
       .def_property_readonly("peak_bytes", &Schedule::peak_bytes);
   module.def("attention_rows", &attention_rows, arg("tokens"));
   module.def("attention_choices", &attention_choices, arg("tokens"));

@@ -28,6 +28,7 @@ class Executor {
       caches_.push_back(reserve(s_.caches()[at]));
     }
     heap_.take(s_.workspace_bytes());
+    heap_.take(landing());
   }
 
   void run() {
@@ -55,6 +56,32 @@ class Executor {
     Plane plane(size[0], size[1]);
     std::fill(plane.cells.begin(), plane.cells.end(), kGarbage);
     return plane;
+  }
+
+  /// Where parts of the clip arrive, in float32: as large as the largest.
+  [[nodiscard]] std::int64_t landing() const {
+    std::int64_t most = 0;
+    for (std::int64_t i = 0; i < s_.strip_count(); ++i) {
+      const StripRows strip = s_.strip(i);
+      for (std::int64_t j = 0; j < s_.chunk_count(); ++j) {
+        const std::vector<LayerFrames> chunk = s_.chunk(j);
+        for (std::size_t at = 0; at < s_.layers().size(); ++at) {
+          const StreamLayer& layer = s_.layers()[at];
+          const auto cells = [&](const Span& frames, const Span& rows, std::int64_t row) {
+            return frames.length() * rows.length() * row;
+          };
+          const Size& clip = s_.sizes()[0];
+          const Size& size = s_.made(at);
+          if (layer.source == 0) {
+            most = std::max(most, cells(chunk[at].read, strip.layers[at].read, clip[2] * clip[3]));
+          }
+          if (layer.residual == 0) {
+            most = std::max(most, cells(chunk[at].out, strip.layers[at].out, size[2] * size[3]));
+          }
+        }
+      }
+    }
+    return most * 4;
   }
 
   Cell& cell(std::size_t buffer, std::int64_t rows, std::int64_t t, std::int64_t h) {
@@ -185,16 +212,16 @@ class Executor {
       } else if (at + 1 == s_.layers().size()) {
         call_.push_back(out);
       }
-      if (layer.source == 0) fetch(read);
+      if (layer.source == 0) {
+        // Two steps of its conversion at once, in float32; then it may be all in a padded input.
+        for (int i = 0; i < 2; ++i) heap_.take(read / 2);
+        for (int i = 0; i < 2; ++i) heap_.give(read / 2);
+        if (!layer.padded || layer.kind != LayerKind::kConv) call_.push_back(read);
+      }
     }
     if (layer.averages()) call_.push_back(out);
-    if (layer.residual == 0) fetch(out);
+    if (layer.residual == 0) call_.insert(call_.end(), 2, out / 2);
     for (const std::int64_t bytes : call_) heap_.take(bytes);
-  }
-
-  /// The clip as it lies on the host, converted, in the VAE's dtype.
-  void fetch(std::int64_t bytes) {
-    for (const std::int64_t part : {bytes / 2, bytes / 2, bytes}) call_.push_back(part);
   }
 
   void attend(std::size_t at, Plane& result) {

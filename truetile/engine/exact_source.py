@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Protocol
 
 import torch
@@ -61,12 +61,15 @@ class ClipSource:
     @contextmanager
     def reading(self, parts: Sequence[Part]) -> Iterator[None]:
         """Within it these parts are read in this order; others between them take longer."""
-        ahead = self._read_ahead(parts)
-        if ahead is None:
+        if not (self._apart and parts):
             yield
             return
+        channels, _, _, columns = self._clip.shape
+        most = max(frames.length * rows.length for frames, rows in parts) * columns * channels
+        self._land_in(most)
+        ahead = self._read_ahead(parts, most)
         try:
-            with ahead:
+            with ahead or nullcontext():
                 self._ahead = ahead
                 yield
         finally:
@@ -98,10 +101,7 @@ class ClipSource:
         staged = None if self._ahead is None else self._ahead.take((frames, rows))
         part = self._view(frames, rows) if staged is None else staged
         if self._place.numel() < part.numel():
-            self._place = self._place.new_empty(0)  # never both at once
-            self._place = torch.empty(part.numel(), dtype=part.dtype, device=self._device)
-            # Memory that earlier work on the engine's stream may still read.
-            self._stream.wait_stream(own)
+            self._land_in(part.numel())
         moved = self._place[: part.numel()].view(part.shape)
         # The place holds the part before until that was converted.
         self._stream.wait_event(self._converted)
@@ -110,13 +110,16 @@ class ClipSource:
         own.wait_stream(self._stream)
         return moved
 
-    def _read_ahead(self, parts: Sequence[Part]) -> ReadAhead | None:
+    def _land_in(self, count: int) -> None:
+        """Takes a landing place of so many elements."""
+        self._place = self._place.new_empty(0)  # never both at once
+        self._place = self._place.new_empty(count)
+        # Memory that earlier work on the engine's stream may still read.
+        self._stream.wait_stream(torch.cuda.current_stream(self._device))
+
+    def _read_ahead(self, parts: Sequence[Part], most: int) -> ReadAhead | None:
         """None where no copy would be made ahead of another, or no memory can be page-locked."""
-        if not self._apart or len(parts) < 2:
-            return None
-        channels, _, _, columns = self._clip.shape
-        most = max(frames.length * rows.length for frames, rows in parts) * columns * channels
-        slots = pinned((2, most), self._clip.dtype)
+        slots = pinned((2, most), self._clip.dtype) if len(parts) > 1 else None
         return None if slots is None else ReadAhead(self._view, parts, slots, self._fence)
 
     def _fence(self) -> Callable[[], None]:

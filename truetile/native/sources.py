@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "ae0f1bdedbe1"  # of csrc, by tools/stamp_sources.py
+SOURCES = "54d35eb27526"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"

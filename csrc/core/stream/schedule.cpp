@@ -96,13 +96,15 @@ Schedule::Schedule(const Layers& layers, std::vector<Size> sizes, const Segment&
     line_bytes_ += blocks(lines_.back());
     cache_bytes_ += blocks(caches_.back());
     call_bytes_ = std::max(call_bytes_, call(at));
+    landing_bytes_ = std::max(landing_bytes_, landing(at));
   }
   buffers_ = make_buffers();
   placement_ = place(buffers_);
 }
 
 std::int64_t Schedule::peak_bytes() const noexcept {
-  return line_bytes_ + cache_bytes_ + round_up(placement_.bytes, kTorchBlock) + call_bytes_;
+  const std::int64_t kept = line_bytes_ + cache_bytes_ + landing_bytes_;
+  return kept + round_up(placement_.bytes, kTorchBlock) + call_bytes_;
 }
 
 double Schedule::strip_macs(std::int64_t index) const {
@@ -191,12 +193,10 @@ std::int64_t Schedule::call(std::size_t at) const {
   const std::int64_t phases = layer.up_t() * layer.rows.up * layer.columns.up;
   const Size result = {frames, layer.rows.up > 1 ? rows_.padded[at] - 1 : rows_.out[at],
                        layer.columns.up > 1 ? padded(at)[2] - 1 : size[2], size[3] * phases};
-  // Unpadded convolutions may copy what they read; a shuffle what it makes for the host.
-  const std::int64_t columns = sizes_[static_cast<std::size_t>(layer.source)][2];
-  const Size read = {frames_.read[at], rows_.read[at], columns, layer.in_channels};
   const Size made_rows = {frames_.out[at], rows_.out[at], size[2], size[3]};
   const std::int64_t scratch = std::min(kConvolutionScratch, blocks(result));
-  std::int64_t total = blocks(result) + scratch + (layer.padded ? 0 : blocks(read));
+  // Unpadded convolutions may copy what they read; a shuffle what it makes for the host.
+  std::int64_t total = blocks(result) + scratch + (layer.padded ? 0 : blocks(read(at)));
   if (layer.padded && layer.in_channels <= kFewChannels) {
     Size copied = padded(at);
     copied[2] += kBlockColumns;
@@ -208,17 +208,42 @@ std::int64_t Schedule::call(std::size_t at) const {
   const bool last = at + 1 == layers().size();
   if (phases > 1 && last && !placed) total += blocks(made_rows);
   if (layer.averages()) total += blocks(made_rows);
-  if (layer.source == 0) total += fetched(read);
-  if (layer.residual == 0) {
-    const std::int64_t channels = layer.residual_channels > 0 ? layer.residual_channels : size[3];
-    total += fetched({made_rows[0], made_rows[1], made_rows[2], channels});
+  if (layer.source == 0) {
+    // Where there is a padded input, it is all that is left of what was read.
+    if (layer.kind != LayerKind::kConv || !layer.padded) total += blocks(read(at));
+    total = std::max(total, converting(read(at)));
   }
+  if (layer.residual == 0) total += converting(added(at));
   return total;
 }
 
-/// Of the clip: once as it lies on the host, once converted, once in the VAE's dtype.
-std::int64_t Schedule::fetched(const Size& size) const noexcept {
-  return blocks(size) + 2 * round_up(bytes(size) / elem_bytes_ * kFp32Bytes, kTorchBlock);
+/// Where what a layer reads of the clip arrives, as it lies on the host.
+std::int64_t Schedule::landing(std::size_t at) const {
+  const StreamLayer& layer = layers()[at];
+  const std::int64_t source = layer.source == 0 ? fp32_blocks(read(at)) : 0;
+  const std::int64_t residual = layer.residual == 0 ? fp32_blocks(added(at)) : 0;
+  return std::max(source, residual);
+}
+
+/// The most that a layer reads of its source.
+Size Schedule::read(std::size_t at) const {
+  const StreamLayer& layer = layers()[at];
+  const std::int64_t columns = sizes_[static_cast<std::size_t>(layer.source)][2];
+  return {frames_.read[at], rows_.read[at], columns, layer.in_channels};
+}
+
+/// The most that it adds.
+Size Schedule::added(std::size_t at) const {
+  const StreamLayer& layer = layers()[at];
+  const std::int64_t channels = layer.residual_channels > 0 ? layer.residual_channels : made(at)[3];
+  return {frames_.out[at], rows_.out[at], made(at)[2], channels};
+}
+
+/// Of the clip, besides where it lands: two steps of its conversion at once.
+std::int64_t Schedule::converting(const Size& size) const noexcept { return 2 * fp32_blocks(size); }
+
+std::int64_t Schedule::fp32_blocks(const Size& size) const noexcept {
+  return round_up(bytes(size) / elem_bytes_ * kFp32Bytes, kTorchBlock);
 }
 
 std::int64_t Schedule::bytes(const Size& size) const noexcept {

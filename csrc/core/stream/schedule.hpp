@@ -93,6 +93,7 @@ class Schedule {
   [[nodiscard]] std::int64_t line_bytes() const noexcept { return line_bytes_; }
   [[nodiscard]] std::int64_t cache_bytes() const noexcept { return cache_bytes_; }
   [[nodiscard]] std::int64_t call_bytes() const noexcept { return call_bytes_; }
+  [[nodiscard]] std::int64_t landing_bytes() const noexcept { return landing_bytes_; }
   /// Everything of this segment but the stores it reads and writes.
   [[nodiscard]] std::int64_t peak_bytes() const noexcept;
   /// Multiply-adds of one strip over all chunks.
@@ -108,7 +109,11 @@ class Schedule {
   [[nodiscard]] Size padded(std::size_t at) const;
   [[nodiscard]] std::vector<Buffer> make_buffers() const;
   [[nodiscard]] std::int64_t call(std::size_t at) const;
-  [[nodiscard]] std::int64_t fetched(const Size& size) const noexcept;
+  [[nodiscard]] std::int64_t landing(std::size_t at) const;
+  [[nodiscard]] Size read(std::size_t at) const;
+  [[nodiscard]] Size added(std::size_t at) const;
+  [[nodiscard]] std::int64_t converting(const Size& size) const noexcept;
+  [[nodiscard]] std::int64_t fp32_blocks(const Size& size) const noexcept;
   [[nodiscard]] std::int64_t bytes(const Size& size) const noexcept;
   [[nodiscard]] std::int64_t blocks(const Size& size) const noexcept;
 
@@ -127,6 +132,7 @@ class Schedule {
   std::int64_t line_bytes_ = 0;
   std::int64_t cache_bytes_ = 0;
   std::int64_t call_bytes_ = 0;
+  std::int64_t landing_bytes_ = 0;
 };
 
 }  // namespace truetile

@@ -9,6 +9,7 @@ innermost. What lives how long:
   next layer's padded input): the whole segment
 - *cached frames* of a causal convolution (its padded rows of one strip): the whole segment
 - *call* bytes: what torch allocates within one layer (a convolution's result, attention's scores)
+- a *landing place*, where parts of the clip arrive from the host: from the first read to the end
 - a *store* (a whole value between two segments): see plan.py
 
 Every strip meets every chunk, so that the largest rows and the largest frames meet too, and the
@@ -109,7 +110,7 @@ class Schedule:
         lines: [frames, rows, columns, channels] of the line buffer of what each layer makes.
         caches: the same of each layer's cached frames, as they lie in its padded input.
         offsets: of each layer's padded input and of the window of what it makes, in turn.
-        workspace_bytes, line_bytes, cache_bytes, call_bytes: see above.
+        workspace_bytes, line_bytes, cache_bytes, call_bytes, landing_bytes: see above.
     """
 
     def __init__(
@@ -159,7 +160,8 @@ class Schedule:
     def peak_bytes(self) -> int:
         """Everything of this segment but the stores it reads and writes."""
         workspace = round_up(self.workspace_bytes, BLOCK)
-        return self.line_bytes + self.cache_bytes + workspace + self.call_bytes
+        kept = self.line_bytes + self.cache_bytes + self.landing_bytes
+        return kept + workspace + self.call_bytes
 
     @property
     def calls(self) -> tuple[int, ...]:
@@ -198,6 +200,7 @@ class Schedule:
         self.line_bytes = sum(self._blocks(shape) for shape in self.lines)
         self.cache_bytes = sum(self._blocks(shape) for shape in self.caches)
         self.call_bytes = max(map(self._call, own))
+        self.landing_bytes = max(map(self._landing, own))
 
     def _line(self, at: int) -> Size:
         t, _, w, c = self.made(at)
@@ -268,16 +271,15 @@ class Schedule:
             self._padded(at)[2] - 1 if layer.columns.up > 1 else w,
             c * phases,
         )
-        # Unpadded convolutions may copy what they read.
-        columns = self.sizes[layer.source][2]
-        read = (self._frames.read[at], self._rows.read[at], columns, layer.in_channels)
         made = (self._frames.out[at], self._rows.out[at], w, c)
         if layer.kind == LayerKind.SHUFFLE:
             # It copies nothing but what it makes for the host.
             total = 0 if at + 1 < len(self.layers) else self._blocks(made)
         else:
             scratch = min(_CONVOLUTION_SCRATCH, self._blocks(result))
-            total = self._blocks(result) + scratch + (0 if layer.padded else self._blocks(read))
+            # Unpadded convolutions may copy what they read.
+            copied = 0 if layer.padded else self._blocks(self._read(at))
+            total = self._blocks(result) + scratch + copied
             if layer.padded and layer.in_channels <= _FEW_CHANNELS:
                 frames, height, columns, channels = self._padded(at)
                 total += self._blocks((frames, height, columns + _BLOCK_COLUMNS, channels))
@@ -288,10 +290,30 @@ class Schedule:
         if layer.averages:
             total += self._blocks(made)
         if layer.source == 0:
-            total += self._fetched(read)
+            if layer.kind != LayerKind.CONV or not layer.padded:
+                total += self._blocks(self._read(at))  # else its padded input is all that is left
+            total = max(total, self._converting(self._read(at)))
         if layer.residual == 0:
-            total += self._fetched((*made[:3], layer.residual_channels or c))
+            total += self._converting(self._added(at))
         return total
+
+    def _landing(self, at: int) -> int:
+        """Where what layer `first + at` reads of the clip arrives, as it lies on the host."""
+        layer = self.layers[at]
+        read = self._fp32_blocks(self._read(at)) if layer.source == 0 else 0
+        added = self._fp32_blocks(self._added(at)) if layer.residual == 0 else 0
+        return max(read, added)
+
+    def _read(self, at: int) -> Size:
+        """The most that layer `first + at` reads of its source."""
+        layer = self.layers[at]
+        columns = self.sizes[layer.source][2]
+        return self._frames.read[at], self._rows.read[at], columns, layer.in_channels
+
+    def _added(self, at: int) -> Size:
+        """The most that it adds."""
+        _, _, w, c = self.made(at)
+        return self._frames.out[at], self._rows.out[at], w, self.layers[at].residual_channels or c
 
     def _convolved(self, at: int) -> int:
         """The most frames that the convolution of layer `first + at` makes of each phase."""
@@ -302,10 +324,12 @@ class Schedule:
             return frames // 2
         return self._frames.out[at] if layer.time.halves else frames
 
-    def _fetched(self, shape: Size) -> int:
-        """Of the clip: once as it lies on the host, once converted, once in the VAE's dtype."""
-        fp32 = self._bytes(shape) // self.elem_bytes * _FP32_BYTES
-        return self._blocks(shape) + 2 * round_up(fp32, BLOCK)
+    def _converting(self, shape: Size) -> int:
+        """Of the clip, besides where it lands: two steps of its conversion at once."""
+        return 2 * self._fp32_blocks(shape)
+
+    def _fp32_blocks(self, shape: Size) -> int:
+        return round_up(self._bytes(shape) // self.elem_bytes * _FP32_BYTES, BLOCK)
 
     def _bytes(self, shape: Size) -> int:
         t, h, w, c = shape
