@@ -9,6 +9,7 @@ import torch
 from .. import native
 from ..stream import Handover, LayerFrames, LayerRows, Schedule, Span, ValueRows
 from .exact_output import Output
+from .memory import carved
 
 
 class Strip(NamedTuple):
@@ -47,10 +48,10 @@ class SegmentBuffers:
 
     def __init__(self, schedule: Schedule, read: Reader, output: Output, **new) -> None:
         self._read, self._output = read, output
-        self._lines = [torch.empty(shape, **new) for shape in schedule.lines]
-        self._caches = [torch.empty(shape, **new) for shape in schedule.caches]
         count = -(-schedule.workspace_bytes // schedule.elem_bytes)
-        self._workspace = torch.empty(count, **new)
+        own = carved([(count,), *schedule.lines, *schedule.caches], **new)
+        self._workspace, layers = own[0], len(schedule.lines)
+        self._lines, self._caches = own[1 : layers + 1], own[layers + 1 :]
         self._pieces: dict[tuple[int, tuple[int, ...]], torch.Tensor] = {}
         self._inputs: dict[tuple[int, ...], PaddedInput] = {}
         self._first, self._last = schedule.segment.first, len(self._lines) - 1

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ..stream import LayerRows, Segment, StreamLayer
+from .memory import carved
 
 
 class Carry:
@@ -24,10 +25,8 @@ class Carry:
         device: torch.device,
     ) -> None:
         self.begun = False
-        self._frames = {
-            index: torch.empty(shape, dtype=dtype, device=device)
-            for index, shape in carried_sizes(layers, sizes).items()
-        }
+        shapes = carried_sizes(layers, sizes)
+        self._frames = dict(zip(shapes, carved(list(shapes.values()), dtype, device), strict=True))
 
     def load(self, index: int, padded: torch.Tensor, rows: LayerRows, left: int) -> None:
         """Fills what a padded input of layer `index` begins with, without edges."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from .exact_weights import Packed
-from .weight_bytes import BLOCK
+from .memory import BLOCK
 
 Weights = tuple[Packed | None, ...]
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -56,6 +57,26 @@ def release(device: torch.device) -> None:
         torch.cuda.empty_cache()
     elif device.type == "mps":
         torch.mps.empty_cache()
+
+
+BLOCK = 512  # bytes of torch's allocator on CUDA
+
+
+def carved(
+    shapes: Sequence[tuple[int, ...]], dtype: torch.dtype, device: torch.device
+) -> list[torch.Tensor]:
+    """New tensors in one block, uninitialised, each aligned as if it were alone.
+
+    Of each large block that torch hands out up to a megabyte stays unused, which no plan can know.
+    """
+    step = BLOCK // dtype.itemsize
+    counts = [math.prod(shape) for shape in shapes]
+    begins = [0, *itertools.accumulate(-(-count // step) * step for count in counts)]
+    block = torch.empty(begins[-1], dtype=dtype, device=device)
+    return [
+        block[begin : begin + count].view(shape)
+        for shape, count, begin in zip(shapes, counts, begins, strict=False)
+    ]
 
 
 # Page-locked memory is taken from everybody, and a result may live long in a cache.

@@ -11,8 +11,8 @@ import torch
 from ..families.program import Layer, Program
 from . import few_outputs
 from .blocked import blocked_size
+from .memory import BLOCK
 
-BLOCK = 512  # bytes of torch's allocator on CUDA
 # Bytes an element of a weight that a patch changes: in float32 with what the patch adds, before
 # and after it is scaled.
 _PATCHED = 3 * 4
