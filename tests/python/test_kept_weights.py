@@ -14,8 +14,11 @@ from test_flat_weights import check_equal
 import truetile
 from truetile.engine import exact_request, kept_weights, selftest
 from truetile.engine.diffusers_port import DiffusersPort
+from truetile.engine.exact_planning import plans_for
 from truetile.engine.exact_weights import pack
 from truetile.engine.kept_weights import KeptWeights
+from truetile.engine.weight_bytes import packing_bytes
+from truetile.families.recognise import program_of
 from truetile.memory import describe, ram
 
 pytest.importorskip("diffusers")
@@ -70,6 +73,17 @@ def parts(vae):
     """A small weight, a large one, and one of the norms."""
     block = vae.decoder.mid_block.resnets[0]
     return block.conv1.bias, block.conv1.weight, block.norm1.gamma
+
+
+def test_what_packing_takes_is_said_of_calls_that_pack(vae, kept) -> None:
+    _, first = truetile.decode(vae, latents(1, 1, 1), mode="exact")
+    _, second = truetile.decode(vae, latents(1, 1, 1), mode="exact")
+    program = program_of(vae, "decode", still=True)
+    packing = packing_bytes(program, torch.device("cpu"), torch.float32, patched=False)
+    (plan,) = plans_for(program, (1, 1, 1, 4), 4, launches=False)
+    assert plan.bytes < packing, "packing takes the most"
+    saved = packing - plan.bytes
+    assert first.rungs[-1]["bytes"] - second.rungs[-1]["bytes"] == saved
 
 
 def test_a_second_call_packs_nothing_and_gives_the_same(vae, kept, packings) -> None:

@@ -65,8 +65,9 @@ class Offer:
     beside_bytes: int
     packing_bytes: int
 
-    def needs(self, plan: StreamPlan) -> int:
-        return max(plan.bytes, self.packing_bytes) + self.beside_bytes
+    def needs(self, plan: StreamPlan, packing: bool = True) -> int:
+        """The most that is allocated at once, with `packing` of the weights before the plan."""
+        return max(plan.bytes, self.packing_bytes if packing else 0) + self.beside_bytes
 
     def within(self, budget: int) -> StreamPlan:
         """The fastest plan that needs at most `budget` bytes; raises BudgetError."""

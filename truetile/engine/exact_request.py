@@ -28,7 +28,6 @@ from .weight_bytes import packed_bytes
 
 if TYPE_CHECKING:
     from ..api import Hooks, Settings
-    from ..families.program import Program
     from .memory import PeakMark
     from .ports import VaePort
 
@@ -74,6 +73,7 @@ class ExactRequest:
         self._tallies: list[Tally] = []
         self._float32_items = 0
         self._weights: tuple[torch.dtype, tuple[Packed | None, ...]] | None = None
+        self._has_packed = False
 
     def run(self, hooks: Hooks) -> torch.Tensor:
         """The result on the CPU, in the layout of `truetile.decode` and `truetile.encode`.
@@ -145,13 +145,22 @@ class ExactRequest:
             self._weights = None
             program, port = self._plan.program, self._port
             try:
-                self._weights = dtype, _weights(program, port, dtype)
+                self._weights = dtype, self._kept_or_packed(dtype)
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
                 count = human_bytes(packed_bytes(program, port.device, dtype))
                 raise LadderExhausted(f"out of memory: packed weights need {count}") from None
         return self._weights[1]
+
+    def _kept_or_packed(self, dtype: torch.dtype) -> tuple[Packed | None, ...]:
+        program, port = self._plan.program, self._port
+        weights = KEPT.find(program, port, dtype)
+        if weights is None:
+            self._has_packed = True
+            weights = pack(program, port.device, dtype, port.weight)
+            KEPT.keep(program, port, dtype, weights)
+        return weights
 
     def _plan_now(self) -> str:
         tried = self._tallies[-1].plans if self._tallies else []
@@ -187,7 +196,7 @@ class ExactRequest:
                 {
                     "name": describe(self._plan, plan),
                     "tiles": steps if plan is last else 0,
-                    "bytes": self._plan.offer.needs(plan),
+                    "bytes": self._plan.offer.needs(plan, packing=self._has_packed),
                     "outcome": "done" if plan is last else "out of memory",
                 }
                 for plan in tried
@@ -216,15 +225,6 @@ class ExactRequest:
         if reason := native.why_twin(mark.device.type):
             texts.append(f"native kernels were not used: {reason}")
         return texts
-
-
-def _weights(program: Program, port: VaePort, dtype: torch.dtype) -> tuple[Packed | None, ...]:
-    """Packed, or as they were kept from another call."""
-    weights = KEPT.find(program, port, dtype)
-    if weights is None:
-        weights = pack(program, port.device, dtype, port.weight)
-        KEPT.keep(program, port, dtype, weights)
-    return weights
 
 
 def _same(latent: torch.Tensor) -> torch.Tensor:
