@@ -4,6 +4,10 @@
 #include <pybind11/stl.h>
 
 #include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -19,25 +23,52 @@ py::tuple as_tuple(const std::array<T, N>& values) {
   return tuple;
 }
 
+/// Hashes of a record's fields. Python's own way, a tuple of them, makes an object of each: a
+/// program's layers, the key of what is remembered of it, would take as long as a small kernel.
+template <typename T>
+inline std::vector<std::function<std::size_t(const T&)>> field_hashes;
+
+[[nodiscard]] inline std::size_t joined_hash(std::size_t all, std::size_t one) noexcept {
+  constexpr std::uint64_t kFactor = 0x9E3779B97F4A7C15;  // 2^64 over the golden ratio: odd bits
+  const std::uint64_t mixed = (all ^ one) * kFactor;
+  return static_cast<std::size_t>(mixed ^ (mixed >> 32));
+}
+
+/// Of a number, a text, a list or a `Record`.
+template <typename Value>
+[[nodiscard]] std::size_t hash_of(const Value& value) {
+  std::size_t hash = 0;
+  if constexpr (requires { std::hash<Value>{}(value); }) {
+    hash = std::hash<Value>{}(value);
+  } else if constexpr (requires { value.begin(); }) {
+    for (const auto& one : value) hash = joined_hash(hash, hash_of(one));
+  } else {
+    for (const auto& field : field_hashes<Value>) hash = joined_hash(hash, field(value));
+  }
+  return hash;
+}
+
 /// An immutable value in Python: fields, equality, hash and repr as of a frozen dataclass, so that
 /// both backends of truetile.plan look alike.
 template <typename T>
 class Record {
  public:
   Record(py::module_& module, const char* name, const char* doc)
-      : name_(name), class_(module, name, doc) {}
+      : name_(name), class_(module, name, doc) {
+    field_hashes<T>.clear();
+  }
 
   template <typename Field>
   Record& field(const char* name, Field T::* member) {
     class_.def_readonly(name, member);
-    names_.emplace_back(name);
+    told(name, member);
     return *this;
   }
 
   template <typename Element, std::size_t N>
   Record& field(const char* name, std::array<Element, N> T::* member) {
     class_.def_property_readonly(name, [member](const T& self) { return as_tuple(self.*member); });
-    names_.emplace_back(name);
+    told(name, member);
     return *this;
   }
 
@@ -45,7 +76,7 @@ class Record {
   Record& field(const char* name, std::vector<Element> T::* member) {
     class_.def_property_readonly(
         name, [member](const T& self) { return py::tuple(py::cast(self.*member)); });
-    names_.emplace_back(name);
+    told(name, member);
     return *this;
   }
 
@@ -64,10 +95,18 @@ class Record {
       for (std::size_t i = 0; i < names.size(); ++i) tuple[i] = self.attr(names[i].c_str());
       return tuple;
     };
-    class_.def("__hash__", [values](const py::object& self) { return py::hash(values(self)); });
+    if constexpr (std::equality_comparable<T>) {
+      class_.def("__hash__", &hash_of<T>);
+    } else {
+      class_.def("__hash__", [values](const py::object& self) { return py::hash(values(self)); });
+    }
     class_.def("__eq__", [values](const py::object& self, const py::object& other) -> py::object {
       if (!py::isinstance<T>(other)) return py::reinterpret_borrow<py::object>(Py_NotImplemented);
-      return py::bool_(values(self).equal(values(other)));
+      if constexpr (std::equality_comparable<T>) {
+        return py::bool_(self.cast<const T&>() == other.cast<const T&>());
+      } else {
+        return py::bool_(values(self).equal(values(other)));
+      }
     });
     class_.def("__repr__", [values, names = names_, name = name_](const py::object& self) {
       const py::tuple fields = values(self);
@@ -81,6 +120,14 @@ class Record {
   }
 
  private:
+  template <typename Field>
+  void told(const char* name, Field T::* member) {
+    names_.emplace_back(name);
+    if constexpr (std::equality_comparable<T>) {
+      field_hashes<T>.emplace_back([member](const T& self) { return hash_of(self.*member); });
+    }
+  }
+
   std::string name_;
   std::vector<std::string> names_;
   py::class_<T> class_;

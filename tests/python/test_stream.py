@@ -54,6 +54,23 @@ def _everything(module: ModuleType, case: dict, segment: tuple, begin: int) -> l
     return found
 
 
+def _layer(module: ModuleType, changes: dict):
+    """A layer that keeps the size of a value of 4 channels, but for some `changes`."""
+    kind = getattr(module.LayerKind, changes.get("kind", "CONV"))
+    fields = {"source": 0, "in_channels": 4, "out_channels": 4}
+    for name, value in changes.items():
+        if name in ("rows", "columns"):
+            fields[name] = module.AxisRule(**value)
+        elif name in ("shuffle", "shortcut"):
+            rule = value | {"time": getattr(module.TimeRule, value.get("time", "SAME"))}
+            fields[name] = module.Shuffle(**rule)
+        elif name == "time_rule":
+            fields[name] = getattr(module.TimeRule, value)
+        elif name != "kind":
+            fields[name] = value
+    return module.StreamLayer(kind, **fields)
+
+
 def test_the_native_core_serves_where_it_is_not_switched_off() -> None:
     expected = "native" if locate.enabled() else "python"
     assert expected == stream.BACKEND, locate.reasons()
@@ -222,3 +239,50 @@ def test_errors_read_alike(case: dict, what: str, value: int) -> None:
         )
         said.append(_said(lambda m=module, x=layers: m.value_sizes(x, case["clip"])))
     assert said[0] == said[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"rows": {"stride": 5}}, "stride=5: must be in [1, 4] (layer 0)"),
+        ({"columns": {"up": 2}}, "up=2: must be 1 unless kernel=3, stride=1, before=1, after=1"),
+        ({"shuffle": {"up": 2, "down": 2}}, "down=2: must be in [1, 1] (layer 0)"),
+        ({"groups": 3}, "groups=3: must be a divisor of in_channels=4 (layer 0)"),
+        ({"time_rule": "HALVE"}, "time_rule=HALVE: must be SAME unless a padded convolution with"),
+        ({"residual": 0, "shortcut": {"up": 2}}, "residual=0: must be read row by row, the input"),
+        ({"out_channels": 8, "residual": 0}, "residual=0: must be a value of the layer's size"),
+        ({"kind": "SHUFFLE", "out_channels": 8}, "out_channels=8: must be such that a shuffle"),
+        ({"kind": "ATTENTION", "rows": {"kernel": 3}}, "must be such that attention keeps its"),
+        ({"rows": {"kernel": 16}}, "rows=0: must be in [1, 16777216] (layer 0)"),
+    ],
+)
+def test_errors_of_a_layer_read_alike(changes: dict, text: str) -> None:
+    for module in _backends():
+        said = _said(lambda m=module: m.value_sizes([_layer(m, changes)], (3, 8, 8, 4)))
+        assert said.startswith("InvalidArgument: ") and text in said, said
+
+
+def test_errors_of_a_clip_read_alike() -> None:
+    clip = (1 << 20, 1 << 10, 1 << 10, 8)
+    said = [_said(lambda m=m: m.value_sizes([_layer(m, {})], clip)) for m in _backends()]
+    assert said == ["InvalidArgument: size=8.79609e+12: must be at most 2^42 elements (input)"] * 2
+
+
+def test_layers_are_equal_and_found_again_by_all_that_they_hold() -> None:
+    others = [{"kind": "SHUFFLE"}, {"source": 1}, {"in_channels": 5}, {"out_channels": 5}]
+    others += [{"residual": 1}, {"kernel_t": 2}, {"padded": False}, {"residual_channels": 1}]
+    others += [{"groups": 2}, {"time_rule": "HALVE"}, {"products": True}]
+    for name in ("kernel", "stride", "before", "after", "up"):
+        others += [{axis: {name: 2}} for axis in ("rows", "columns")]
+    for name, value in (("up", 2), ("down", 2), ("time", "DOUBLE")):
+        others += [{part: {name: value}} for part in ("shuffle", "shortcut")]
+    for module in _backends():
+        plain = _layer(module, {})
+        assert plain == _layer(module, {}) and hash(plain) == hash(_layer(module, {}))
+        kept = {(_layer(module, changes),): changes for changes in others}
+        assert len(kept) == len(others)  # no two of them are equal
+        for changes in others:
+            other = _layer(module, changes)
+            assert other != plain, changes
+            assert kept[(other,)] == changes
+            assert hash(other) != hash(plain), changes

@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "54d35eb27526"  # of csrc, by tools/stamp_sources.py
+SOURCES = "d367ee518ed5"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"
