@@ -28,29 +28,13 @@ _LATENTS = 2  # that ComfyUI decodes at a time, and whose frames it encodes at a
 
 
 def accepts(module: torch.nn.Module) -> bool:
-    """Whether `module` is of a class that `program` knows."""
+    """Whether `module` is of a class that is known here."""
     return type(module).__name__ == "AutoencoderKLHunyuanVideo" or _is_comfy(module)
 
 
-def program(module: torch.nn.Module, operation: str, *, still: bool) -> Program:
-    """The program of "decode" or "encode"; Declined says why there is none.
-
-    Decode maps latents to raw pixels (unclamped), encode raw pixels to the mean of the latents.
-    """
-    if module.training:
-        raise Declined("the module is in training mode")
-    names = _Comfy(module) if _is_comfy(module) else _Diffusers(module)
-    build = _decode if operation == "decode" else _encode
-    return build(names, still)
-
-
-def _is_comfy(module: torch.nn.Module) -> bool:
-    decoder = getattr(module, "decoder", None)
-    known = type(decoder).__module__.endswith("diffusionmodules.model")
-    return known and type(decoder.conv_in).__name__ in ("CarriedConv3d", "VideoConv3d")
-
-
-def _decode(names: _Comfy | _Diffusers, still: bool) -> Program:
+def decode(module: torch.nn.Module, *, still: bool) -> Program:
+    """From latents to raw pixels (unclamped)."""
+    names = _names(module)
     half, entry = names.half("decoder"), names.entry()
     builder = Builder(plain(entry, "weight").shape[1], still, replicate=True)
     builder.conv(entry)
@@ -70,7 +54,9 @@ def _decode(names: _Comfy | _Diffusers, still: bool) -> Program:
     return builder.program(names.family, "decode")
 
 
-def _encode(names: _Comfy | _Diffusers, still: bool) -> Program:
+def encode(module: torch.nn.Module, *, still: bool) -> Program:
+    """From raw pixels to the mean of the latents."""
+    names = _names(module)
     half, exit_ = names.half("encoder"), names.exit()
     first = names.first(half)
     builder = Builder(plain(first, "weight").shape[1], still, replicate=True)
@@ -91,6 +77,16 @@ def _encode(names: _Comfy | _Diffusers, still: bool) -> Program:
     # The second half of the channels is the log-variance, which nobody reads here.
     builder.conv(exit_, outputs=plain(exit_, "weight").shape[0] // 2)
     return builder.program(names.family, "encode")
+
+
+def _is_comfy(module: torch.nn.Module) -> bool:
+    decoder = getattr(module, "decoder", None)
+    known = type(decoder).__module__.endswith("diffusionmodules.model")
+    return known and type(decoder.conv_in).__name__ in ("CarriedConv3d", "VideoConv3d")
+
+
+def _names(module: torch.nn.Module) -> _Comfy | _Diffusers:
+    return _Comfy(module) if _is_comfy(module) else _Diffusers(module)
 
 
 def _rule(frames: int, rule: TimeRule) -> TimeRule:

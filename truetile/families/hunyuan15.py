@@ -25,28 +25,13 @@ FAMILY = "HunyuanVideo 1.5"
 
 
 def accepts(module: torch.nn.Module) -> bool:
-    """Whether `module` is of a class that `program` knows."""
+    """Whether `module` is of a class that is known here."""
     return type(module).__name__ == "AutoencoderKLHunyuanVideo15" or _is_comfy(module)
 
 
-def program(module: torch.nn.Module, operation: str, *, still: bool) -> Program:
-    """The program of "decode" or "encode"; Declined says why there is none.
-
-    Decode maps latents to raw pixels (unclamped), encode raw pixels to the mean of the latents.
-    """
-    if module.training:
-        raise Declined("the module is in training mode")
-    names = _Comfy(module) if _is_comfy(module) else _Diffusers(module)
-    build = _decode if operation == "decode" else _encode
-    return build(names, still)
-
-
-def _is_comfy(module: torch.nn.Module) -> bool:
-    home = type(getattr(module, "decoder", None)).__module__
-    return type(module).__name__ == "AutoencodingEngine" and home.endswith("vae_refiner")
-
-
-def _decode(names: _Comfy | _Diffusers, still: bool) -> Program:
+def decode(module: torch.nn.Module, *, still: bool) -> Program:
+    """From latents to raw pixels (unclamped)."""
+    names = _names(module)
     half = names.half("decoder")
     first = names.first(half)
     builder = Builder(plain(first, "weight").shape[1], still, replicate=True)
@@ -63,7 +48,9 @@ def _decode(names: _Comfy | _Diffusers, still: bool) -> Program:
     return builder.program(names.family, "decode")
 
 
-def _encode(names: _Comfy | _Diffusers, still: bool) -> Program:
+def encode(module: torch.nn.Module, *, still: bool) -> Program:
+    """From raw pixels to the mean of the latents."""
+    names = _names(module)
     half = names.half("encoder")
     first = names.first(half)
     builder = Builder(plain(first, "weight").shape[1], still, replicate=True)
@@ -82,6 +69,15 @@ def _encode(names: _Comfy | _Diffusers, still: bool) -> Program:
     builder.conv(last, norm=norm, silu=True, outputs=makes // 2)
     builder.shortcut(before, Shuffle(), HUNYUAN, used=channels // 2)
     return builder.program(names.family, "encode")
+
+
+def _is_comfy(module: torch.nn.Module) -> bool:
+    home = type(getattr(module, "decoder", None)).__module__
+    return type(module).__name__ == "AutoencodingEngine" and home.endswith("vae_refiner")
+
+
+def _names(module: torch.nn.Module) -> _Comfy | _Diffusers:
+    return _Comfy(module) if _is_comfy(module) else _Diffusers(module)
 
 
 def _middle(builder: Builder, half: torch.nn.Module, names: _Comfy | _Diffusers) -> None:

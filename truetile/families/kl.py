@@ -25,36 +25,13 @@ PATCH = 2  # latents along each axis that Flux.2 packs into one
 
 
 def accepts(module: torch.nn.Module) -> bool:
-    """Whether `module` is of a class that `program` knows."""
+    """Whether `module` is of a class that is known here."""
     return _is_comfy(module) or _is_diffusers(module)
 
 
-def program(module: torch.nn.Module, operation: str, *, still: bool) -> Program:
-    """The program of "decode" or "encode"; Declined says why there is none.
-
-    Decode maps latents to raw pixels, encode raw pixels to the mean of the latents.
-    """
-    if module.training:
-        raise Declined("the module is in training mode")
-    if not still:
-        raise Declined("an image VAE reads single images")
-    names = Comfy(module) if _is_comfy(module) else Diffusers(module)
-    build = _decode if operation == "decode" else _encode
-    return build(names)
-
-
-def _is_comfy(module: torch.nn.Module) -> bool:
-    home, name = type(module).__module__, type(module).__name__
-    known = ("AutoencoderKL", "AutoencodingEngine", "AutoencodingEngineLegacy")
-    return home.endswith("ldm.models.autoencoder") and name in known
-
-
-def _is_diffusers(module: torch.nn.Module) -> bool:
-    home, name = type(module).__module__, type(module).__name__
-    return home.startswith("diffusers.") and name in ("AutoencoderKL", "AutoencoderKLFlux2")
-
-
-def _decode(names: Comfy | Diffusers) -> Program:
+def decode(module: torch.nn.Module, *, still: bool) -> Program:
+    """From latents to raw pixels."""
+    names = _names(module, still)
     half = names.half("decoder")
     entry, first = names.entry(), names.first(half)
     channels = plain(first if entry is None else entry, "weight").shape[1]
@@ -78,7 +55,9 @@ def _decode(names: Comfy | Diffusers) -> Program:
     return builder.program(names.family, "decode")
 
 
-def _encode(names: Comfy | Diffusers) -> Program:
+def encode(module: torch.nn.Module, *, still: bool) -> Program:
+    """From raw pixels to the mean of the latents."""
+    names = _names(module, still)
     half = names.half("encoder")
     first = names.first(half)
     builder = Builder(plain(first, "weight").shape[1], still=True)
@@ -103,6 +82,23 @@ def _encode(names: Comfy | Diffusers) -> Program:
         builder.shuffle(Shuffle(down=PATCH), LATENT_PATCH)
         builder.conv(_each_channel(1 / deviation, -mean / deviation))
     return builder.program(names.family, "encode")
+
+
+def _is_comfy(module: torch.nn.Module) -> bool:
+    home, name = type(module).__module__, type(module).__name__
+    known = ("AutoencoderKL", "AutoencodingEngine", "AutoencodingEngineLegacy")
+    return home.endswith("ldm.models.autoencoder") and name in known
+
+
+def _is_diffusers(module: torch.nn.Module) -> bool:
+    home, name = type(module).__module__, type(module).__name__
+    return home.startswith("diffusers.") and name in ("AutoencoderKL", "AutoencoderKLFlux2")
+
+
+def _names(module: torch.nn.Module, still: bool) -> Comfy | Diffusers:
+    if not still:
+        raise Declined("an image VAE reads single images")
+    return Comfy(module) if _is_comfy(module) else Diffusers(module)
 
 
 def _each_channel(scale: torch.Tensor, shift: torch.Tensor) -> torch.nn.Module:

@@ -21,7 +21,10 @@ def program_of(module: torch.nn.Module, operation: str, *, still: bool) -> Progr
     for family in _FAMILIES:
         if family.accepts(module):
             try:
-                return family.program(module, operation, still=still)
+                if module.training:
+                    raise Declined("the module is in training mode")
+                walk = family.decode if operation == "decode" else family.encode
+                return walk(module, still=still)
             except (AttributeError, IndexError, TypeError, ValueError) as error:
                 # A class of this name whose inside is another one, e.g. after a patch.
                 raise Declined(

@@ -24,39 +24,34 @@ FRAMES_PER_LATENT = 4
 
 
 def accepts(module: torch.nn.Module) -> bool:
-    """Whether `module` is of a class that `program` knows."""
+    """Whether `module` is of a class that is known here."""
     home, name = type(module).__module__, type(module).__name__
     return _is_comfy(home, name) or name in ("AutoencoderKLWan", "AutoencoderKLQwenImage")
 
 
-def program(module: torch.nn.Module, operation: str, *, still: bool) -> Program:
-    """The program of "decode" or "encode"; Declined says why there is none.
+def decode(module: torch.nn.Module, *, still: bool) -> Program:
+    """From latents to raw pixels (unclamped)."""
+    return decoder(module, _names(module), still, add_block).program(FAMILY, "decode")
 
-    Decode maps latents to raw pixels (unclamped), encode raw pixels to the mean of the latents.
-    """
-    if not accepts(module):
-        raise Declined(f"{type(module).__name__} is not a Wan 2.1 VAE")
-    if module.training:
-        raise Declined("the module is in training mode")
-    comfy = _is_comfy(type(module).__module__, type(module).__name__)
-    if not comfy and getattr(module.config, "patch_size", None) not in (None, 1):
-        raise Declined(f"patch_size={module.config.patch_size}: must be None")
-    build = _decode if operation == "decode" else _encode
-    return build(module, ComfyNames() if comfy else DiffusersNames(), still)
+
+def encode(module: torch.nn.Module, *, still: bool) -> Program:
+    """From raw pixels to the mean of the latents."""
+    names = _names(module)
+    builder = Builder(plain(names.first(module.encoder), "weight").shape[1], still)
+    add_encoder(builder, module, names, add_block)
+    return require_four(builder.program(FAMILY, "encode"))
 
 
 def _is_comfy(home: str, name: str) -> bool:
     return home.endswith("ldm.wan.vae") and name == "WanVAE"
 
 
-def _decode(module: torch.nn.Module, names: ComfyNames | DiffusersNames, still: bool) -> Program:
-    return decoder(module, names, still, add_block).program(FAMILY, "decode")
-
-
-def _encode(module: torch.nn.Module, names: ComfyNames | DiffusersNames, still: bool) -> Program:
-    builder = Builder(plain(names.first(module.encoder), "weight").shape[1], still)
-    add_encoder(builder, module, names, add_block)
-    return require_four(builder.program(FAMILY, "encode"))
+def _names(module: torch.nn.Module) -> ComfyNames | DiffusersNames:
+    if _is_comfy(type(module).__module__, type(module).__name__):
+        return ComfyNames()
+    if getattr(module.config, "patch_size", None) not in (None, 1):
+        raise Declined(f"patch_size={module.config.patch_size}: must be None")
+    return DiffusersNames()
 
 
 def decoder(

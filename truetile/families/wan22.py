@@ -22,37 +22,24 @@ FAMILY = "Wan 2.2 5B"
 
 
 def accepts(module: torch.nn.Module) -> bool:
-    """Whether `module` is of a class that `program` knows."""
+    """Whether `module` is of a class that is known here."""
     if type(module).__name__ == "AutoencoderKLWan":
         return bool(getattr(module.config, "is_residual", False))
     return _is_comfy(module)
 
 
-def program(module: torch.nn.Module, operation: str, *, still: bool) -> Program:
-    """The program of "decode" or "encode"; Declined says why there is none.
-
-    Decode maps latents to raw pixels (unclamped), encode raw pixels to the mean of the latents.
-    """
-    if module.training:
-        raise Declined("the module is in training mode")
-    comfy = _is_comfy(module)
-    patch = 2 if comfy else module.config.patch_size or 1
-    build = _decode if operation == "decode" else _encode
-    return build(module, _Comfy() if comfy else _Diffusers(), still, patch)
-
-
-def _is_comfy(module: torch.nn.Module) -> bool:
-    return type(module).__module__.endswith("ldm.wan.vae2_2") and type(module).__name__ == "WanVAE"
-
-
-def _decode(module, names: _Comfy | _Diffusers, still: bool, patch: int) -> Program:
+def decode(module: torch.nn.Module, *, still: bool) -> Program:
+    """From latents to raw pixels (unclamped)."""
+    names, patch = _names(module)
     builder = decoder(module, names, still, _level)
     if patch > 1:
         builder.shuffle(Shuffle(up=patch), WAN_PATCH)
     return builder.program(FAMILY, "decode")
 
 
-def _encode(module, names: _Comfy | _Diffusers, still: bool, patch: int) -> Program:
+def encode(module: torch.nn.Module, *, still: bool) -> Program:
+    """From raw pixels to the mean of the latents."""
+    names, patch = _names(module)
     channels = plain(names.first(module.encoder), "weight").shape[1]
     if channels % patch**2:
         raise Declined(f"{channels} channels are not patches of {patch} x {patch} pixels")
@@ -61,6 +48,15 @@ def _encode(module, names: _Comfy | _Diffusers, still: bool, patch: int) -> Prog
         builder.shuffle(Shuffle(down=patch), WAN_PATCH)
     add_encoder(builder, module, names, _level)
     return require_four(builder.program(FAMILY, "encode"))
+
+
+def _is_comfy(module: torch.nn.Module) -> bool:
+    return type(module).__module__.endswith("ldm.wan.vae2_2") and type(module).__name__ == "WanVAE"
+
+
+def _names(module: torch.nn.Module) -> tuple[_Comfy | _Diffusers, int]:
+    """The names of its parts, and how many pixels along an axis make a patch."""
+    return (_Comfy(), 2) if _is_comfy(module) else (_Diffusers(), module.config.patch_size or 1)
 
 
 def _level(builder: Builder, level: torch.nn.Module, names: _Comfy | _Diffusers) -> None:
