@@ -102,7 +102,7 @@ def _walk(spans, *parts: torch.nn.Module) -> torch.Tensor:
 def plans_of(program: Program, source: torch.Tensor) -> list[StreamPlan]:
     """The planner's fastest and smallest plan, and, without spans, others with chunks of frames."""
     shapes, clip = program.shapes, clip_size(source)
-    found = plans_for(program, clip, source.element_size())
+    found = plans_for(program, clip, source.element_size(), source.device)
     plans = [found[0], found[len(found) // 2], found[-1]]
     if program.roll is not None:
         return plans

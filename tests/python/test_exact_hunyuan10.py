@@ -103,7 +103,7 @@ def check_spans(module, operation: str, source: torch.Tensor, want: torch.Tensor
 def test_a_stage_without_memory_begins_again_on_a_smaller_plan(monkeypatch, vae, operation) -> None:
     source = latents(5, 6, 4) if operation == "decode" else pixels(17, 48, 32)
     program = rolled(program_for(vae, operation, source))
-    plans = plans_for(program, clip_size(source), 4)
+    plans = plans_for(program, clip_size(source), 4, source.device)
     want, once = run_program(program, source, plans[:1])
     assert once.tally.work_factor == pytest.approx(1.0, abs=0.05)
     load, loads = Carry.load, []
@@ -198,7 +198,7 @@ def test_no_more_bytes_live_than_planned(operation: str, spans: bool) -> None:
     source = latents(5, 8, 6) if operation == "decode" else pixels(17, 64, 48)
     program = program_for(vae, operation, source)
     program = rolled(program) if spans else program
-    for plan in plans_for(program, clip_size(source), 4)[::3]:
+    for plan in plans_for(program, clip_size(source), 4, source.device)[::3]:
         _, run = program_run(program, source, [plan])
         with LiveBytes() as live:
             run.run()

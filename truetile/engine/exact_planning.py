@@ -106,19 +106,17 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
         beside += source.shape[0] * result * _RESULT_BYTES + _CPU_BYTES
     if port.device.type == "cuda" and any(shape.attends for shape in program.shapes):
         beside += _CUBLAS_BYTES
-    launches = port.device.type != "cpu"
-    plans = plans_for(program, clip, port.dtype.itemsize, launches=launches)
+    plans = plans_for(program, clip, port.dtype.itemsize, port.device)
     packing = packing_bytes(program, port.device, port.dtype, port.patches() is not None)
     return Offer(program, clip, port.dtype.itemsize, plans, beside, packing)
 
 
 def plans_for(
-    program: Program, clip: Size, elem_bytes: int, *, launches: bool = True
+    program: Program, clip: Size, elem_bytes: int, device: torch.device
 ) -> tuple[StreamPlan, ...]:
-    """All plans for an input of size `clip`, fastest first, each smaller than those before it.
-
-    `launches`: kernels are launched on a device of their own, as everywhere but on the CPU.
-    """
+    """All plans for an input of size `clip`, fastest first, each smaller than those before it."""
+    # Everywhere but on the CPU kernels are launched on a device of their own.
+    launches = device.type != "cpu"
     return _plans_for(program.shapes, program.roll, clip, elem_bytes, launches)
 
 

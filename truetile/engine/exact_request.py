@@ -168,7 +168,7 @@ class ExactRequest:
 
     def _float32_plans(self) -> list[StreamPlan]:
         program, port = self._plan.program, self._port
-        plans = plans_for(program, self._clip(), 4, launches=port.device.type != "cpu")
+        plans = plans_for(program, self._clip(), 4, port.device)
         more = packed_bytes(program, port.device, torch.float32)
         more -= packed_bytes(program, port.device, port.dtype)
         fitting = [plan for plan in plans if plan.bytes + more <= self._plan.plans[0].bytes]

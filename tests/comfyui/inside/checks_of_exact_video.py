@@ -108,7 +108,7 @@ def compare_spans(module: torch.nn.Module, operation: str, source: torch.Tensor)
     program = program_for(module, operation, source)
     # ComfyUIs of 2025 took the whole clip.
     assert (program.roll is not None) == getattr(module.decoder, "carried", False)
-    plans = plans_for(program, clip_size(source), 4)
+    plans = plans_for(program, clip_size(source), 4, source.device)
     for plan in {plans[0], plans[len(plans) // 2], plans[-1]}:
         equal(run_program(program, source, [plan])[0], reference)
 
