@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "conv_few_outputs_args.hpp"
 #include "kernels/conv_few_outputs.hpp"
 #include "kernels/cpu/half.hpp"
 #include "random.hpp"
@@ -33,19 +34,13 @@ struct Case {
     for (T& value : out) from_float(kNan, value);
   }
   [[nodiscard]] ConvFewOutputsArgs args(DType dtype) {
-    ConvFewOutputsArgs made;
+    ConvFewOutputsArgs made = testing::sized_args(frames, rows, columns, channels, outputs, taps_t);
     made.x = x.data() + 2 * channels;
     made.weight = weight.data();
     made.out = out.data();
     made.dtype = dtype;
     made.x_strides = {(rows + 2) * width * channels, width * channels, channels};
     made.out_strides = {rows * columns * (outputs + 1), columns * (outputs + 1), outputs + 1};
-    made.frames = frames;
-    made.rows = rows;
-    made.columns = columns;
-    made.channels = channels;
-    made.outputs = outputs;
-    made.taps_t = taps_t;
     return made;
   }
   [[nodiscard]] float wanted(std::int64_t t, std::int64_t h, std::int64_t w, std::int64_t o) const {

@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "conv_few_outputs_args.hpp"
 #include "kernels/cuda/conv_few_outputs_layout.hpp"
 #include "random.hpp"
 #include "tensor_core.hpp"
@@ -18,27 +19,16 @@ namespace {
 using testing::load_matrices;
 using testing::Matrices;
 using testing::multiply_add;
+using testing::sized_args;
 using testing::Sums;
 
 constexpr int kNothing = std::numeric_limits<int>::min() / 4;  // spoils each sum that reads it
 
-ConvFewOutputsArgs sizes(std::int64_t frames, std::int64_t rows, std::int64_t columns,
-                         std::int64_t channels = 16, std::int64_t outputs = 3,
-                         std::int64_t taps_t = 3) {
-  ConvFewOutputsArgs args;
-  args.frames = frames;
-  args.rows = rows;
-  args.columns = columns;
-  args.channels = channels;
-  args.outputs = outputs;
-  args.taps_t = taps_t;
-  return args;
-}
-
 TEST(ConvFewOutputsLayout, EveryOutputIsMadeOnce) {
   testing::Random random(1);
   for (int round = 0; round < 200; ++round) {
-    const ConvFewOutputsArgs args = sizes(random.in(1, 20), random.in(1, 30), random.in(1, 300));
+    const ConvFewOutputsArgs args =
+        sized_args(random.in(1, 20), random.in(1, 30), random.in(1, 300));
     const Layout layout = layout_of(args, random.in(1, 300));
     std::vector<int> made(static_cast<std::size_t>(args.frames * args.rows * args.columns));
     for (std::int64_t block = 0; block < layout.blocks(); ++block) {
@@ -57,16 +47,16 @@ TEST(ConvFewOutputsLayout, EveryOutputIsMadeOnce) {
 }
 
 TEST(ConvFewOutputsLayout, NothingIsNoBlock) {
-  for (const auto& args : {sizes(0, 4, 4), sizes(4, 0, 4), sizes(4, 4, 0)}) {
+  for (const auto& args : {sized_args(0, 4, 4), sized_args(4, 0, 4), sized_args(4, 4, 0)}) {
     EXPECT_EQ(layout_of(args, 264).blocks(), 0);
   }
 }
 
 TEST(ConvFewOutputsLayout, FewBlocksGiveUpLongRunsOfFrames) {
-  EXPECT_EQ(layout_of(sizes(12, 32, 832), 264).frames, 6);
-  EXPECT_EQ(layout_of(sizes(12, 32, 832), 264).blocks(), 224);
-  EXPECT_EQ(layout_of(sizes(12, 720, 1280), 264).frames, 12);
-  EXPECT_EQ(layout_of(sizes(12, 4, 4), 264).frames, 1);
+  EXPECT_EQ(layout_of(sized_args(12, 32, 832), 264).frames, 6);
+  EXPECT_EQ(layout_of(sized_args(12, 32, 832), 264).blocks(), 224);
+  EXPECT_EQ(layout_of(sized_args(12, 720, 1280), 264).frames, 12);
+  EXPECT_EQ(layout_of(sized_args(12, 4, 4), 264).frames, 1);
 }
 
 TEST(ConvFewOutputsLayout, AMatrixIsLoadedFromAllBanks) {
@@ -236,10 +226,10 @@ class Kernel {
 };
 
 TEST(ConvFewOutputsLayout, TensorCoresMakeTheConvolution) {
-  Kernel(sizes(3, 5, 64, 48, 3, 3)).expect_convolution();
-  Kernel(sizes(1, 4, 62, 32, 4, 1)).expect_convolution();
-  Kernel(sizes(2, 1, 1, 16, 1, 3)).expect_convolution();
-  Kernel(sizes(1, 9, 130, 80, 2, 1)).expect_convolution();
+  Kernel(sized_args(3, 5, 64, 48, 3, 3)).expect_convolution();
+  Kernel(sized_args(1, 4, 62, 32, 4, 1)).expect_convolution();
+  Kernel(sized_args(2, 1, 1, 16, 1, 3)).expect_convolution();
+  Kernel(sized_args(1, 9, 130, 80, 2, 1)).expect_convolution();
 }
 
 }  // namespace
