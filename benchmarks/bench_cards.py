@@ -16,17 +16,16 @@ after each row. Without CUDA nothing is emulated: it only tries the script.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import ctypes
 import gc
 from collections.abc import Iterator
-from pathlib import Path
 
 import comfy_env
 import torch
 from bench_tiled import inputs
-from bench_vae import measure, name_of, save
+from bench_vae import measure
+from comfy_cases import arguments, chosen, make_vae, name_of, save
 
 CARDS = (16, 12, 8)  # GiB
 CONTEXT = 512 << 20  # of a card: what the driver keeps, and a CUDA context
@@ -37,7 +36,6 @@ CASES = [
     ("hunyuan15", "decode", 480, 832, 129, 1),
     ("sdxl", "decode", 8192, 8192, 0, 1),
 ]
-SMALL = [(family, op, 96, 160, min(frames, 9), 1) for family, op, _, _, frames, _ in CASES]
 
 
 class Driver:
@@ -137,23 +135,16 @@ def table(rows: list[dict]) -> str:
 
 @torch.inference_mode()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--comfyui", type=Path, required=True, help="a ComfyUI checkout")
-    parser.add_argument("--out", type=Path, help="RESULTS: .json and .md are put behind it")
-    parser.add_argument("--only", default="", help="families or names of cases, comma separated")
+    parser = arguments(__doc__)
     parser.add_argument("--cards", default=",".join(map(str, CARDS)), help="GiB, comma separated")
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the script")
     args = parser.parse_args()
     comfy_env.start(args.comfyui)
     driver = Driver() if torch.cuda.is_available() else None
     truetile = comfy_env.pack()
-    dtype = torch.bfloat16 if driver else torch.float32
-    only, rows = [one for one in args.only.split(",") if one], []
+    rows = []
     print(table([]), flush=True)
-    for case in SMALL if args.small else CASES:
-        if only and case[0] not in only and name_of(case) not in only:
-            continue
-        vae = comfy_env.make_vae(case[0], dtype, width=16 if args.small else None)
+    for case in chosen(args, CASES):
+        vae = make_vae(args, case[0])
         first = None
         for gib in map(int, args.cards.split(",")):
             row = {"case": name_of(case), "card": gib}

@@ -1,6 +1,6 @@
 """The blended engine beside ComfyUI's own tiled VAE nodes, on the same weights in one run.
 
-    python benchmarks/bench_tiled.py --comfyui DIR [--out FILE.json] [--only sdxl,wan21]
+    python benchmarks/bench_tiled.py --comfyui DIR [--out RESULTS] [--only sdxl,wan21]
 
 Same tile size and overlap for both. Warm: each call runs twice before it is timed; the median of
 the timed calls counts. The result is on the CPU as ComfyUI returns it. `peak` is what torch had
@@ -9,14 +9,12 @@ allocated at the most. Differences are against ComfyUI's untiled result in the s
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
-from pathlib import Path
 
 import comfy_env
 import torch
+from comfy_cases import arguments, chosen, make_vae, name_of, save
 
 TILE, OVERLAP, FRAMES, FRAME_OVERLAP = 512, 64, 64, 8
 CASES = [
@@ -26,11 +24,6 @@ CASES = [
     ("sdxl", "encode", 2048, 2048, 0, 5),
     ("wan21", "decode", 480, 832, 81, 3),
     ("wan21", "encode", 480, 832, 81, 3),
-]
-SMALL = [
-    ("sdxl", "decode", 192, 256, 0, 1),
-    ("wan21", "decode", 128, 160, 9, 1),
-    ("wan21", "encode", 128, 160, 9, 1),
 ]
 
 
@@ -100,7 +93,7 @@ def difference(result: torch.Tensor, reference: torch.Tensor) -> dict:
 
 
 def run_case(truetile, vae, case: tuple) -> dict:
-    family, operation, height, width, frames, runs = case
+    _, operation, height, width, frames, runs = case
     data = inputs(vae, operation, height, width, frames)
     stock = vae.decode if operation == "decode" else vae.encode
     ours_data = data
@@ -129,7 +122,7 @@ def run_case(truetile, vae, case: tuple) -> dict:
     mine, blended = measure(ours, runs)
     blended |= difference(mine, reference) | {"report": reports[-1].to_dict()}
     row = {
-        "case": f"{family} {operation} {width}x{height}" + (f"x{frames}" if frames else ""),
+        "case": name_of(case),
         "untiled": untiled,
         "core_tiled": core,
         "truetile": blended,
@@ -158,33 +151,17 @@ def table(rows: list[dict]) -> str:
 
 @torch.inference_mode()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--comfyui", type=Path, required=True, help="a ComfyUI checkout")
-    parser.add_argument("--out", type=Path, help="where the raw figures go, as JSON")
-    parser.add_argument("--only", default="sdxl,wan21", help="families, comma separated")
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the script")
-    args = parser.parse_args()
+    args = arguments(__doc__).parse_args()
     comfy_env.start(args.comfyui)
     truetile = comfy_env.pack()
-    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-    rows = []
-    families = args.only.split(",")
-    for family in families:
-        vae = comfy_env.make_vae(family, dtype, width=16 if args.small else None)
-        for case in SMALL if args.small else CASES:
-            if case[0] == family:
-                rows.append(run_case(truetile, vae, case))
-                print(table(rows[-1:]).splitlines()[-1], flush=True)
-        del vae
-    record = {
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "torch": torch.__version__,
-        "settings": {"tile": TILE, "overlap": OVERLAP, "temporal": [FRAMES, FRAME_OVERLAP]},
-        "native": truetile.native.status(),
-        "rows": rows,
-    }
-    if args.out:
-        args.out.write_text(json.dumps(record, indent=1) + "\n")
+    settings = {"tile": TILE, "overlap": OVERLAP, "temporal": [FRAMES, FRAME_OVERLAP]}
+    rows, vaes = [], {}
+    for case in chosen(args, CASES):
+        if case[0] not in vaes:
+            vaes = {case[0]: make_vae(args, case[0])}
+        rows.append(run_case(truetile, vaes[case[0]], case))
+        print(table(rows[-1:]).splitlines()[-1], flush=True)
+        save(args.out, truetile, rows, table(rows), settings=settings)
     print(table(rows))
 
 

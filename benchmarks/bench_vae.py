@@ -12,18 +12,15 @@ borders with all others. Writes RESULTS.json and RESULTS.md.
 
 from __future__ import annotations
 
-import argparse
 import gc
-import json
 import statistics
 import time
 from collections.abc import Sequence
-from pathlib import Path
-from types import ModuleType
 
 import comfy_env
 import torch
 from bench_tiled import core_tiled, inputs
+from comfy_cases import arguments, chosen, make_vae, name_of, save
 
 CASES = [
     # family, operation, height, width, frames, timed runs; the long ones last
@@ -39,12 +36,6 @@ CASES = [
     ("hunyuan10", "decode", 480, 832, 81, 1),
     ("hunyuan10", "encode", 480, 832, 81, 1),
 ]
-SMALL = [(family, op, 96, 160, min(frames, 9), 1) for family, op, _, _, frames, _ in CASES]
-
-
-def name_of(case: tuple) -> str:
-    family, operation, height, width, frames, _ = case
-    return f"{family} {operation} {width}x{height}" + (f"x{frames}" if frames else "")
 
 
 def measure(call, runs: int) -> tuple[torch.Tensor, dict]:
@@ -196,41 +187,19 @@ def table(rows: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def save(out: Path | None, truetile: ModuleType, rows: list[dict], text: str) -> None:
-    """Writes OUT.json with the machine beside the rows, and OUT.md; nothing without `out`."""
-    if out is None:
-        return
-    record = {
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
-        "torch": torch.__version__,
-        "cudnn": torch.backends.cudnn.version(),
-        "native": truetile.native.status(),
-        "rows": rows,
-    }
-    out.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n")
-    out.with_suffix(".md").write_text(text + "\n")
-
-
 @torch.inference_mode()
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--comfyui", type=Path, required=True, help="a ComfyUI checkout")
-    parser.add_argument("--out", type=Path, help="RESULTS: .json and .md are put behind it")
-    parser.add_argument("--only", default="", help="families or names of cases, comma separated")
-    parser.add_argument("--small", action="store_true", help="tiny sizes, to try the script")
+    parser = arguments(__doc__)
     parser.add_argument(
         "--no-errors", action="store_true", help="without the float32 reference, which takes long"
     )
     args = parser.parse_args()
     comfy_env.start(args.comfyui)
     truetile = comfy_env.pack()
-    dtype = torch.bfloat16 if torch.cuda.is_available() else torch.float32
-    only, rows, vaes = [one for one in args.only.split(",") if one], [], {}
-    for case in SMALL if args.small else CASES:
-        if only and case[0] not in only and name_of(case) not in only:
-            continue
+    rows, vaes = [], {}
+    for case in chosen(args, CASES):
         if case[0] not in vaes:
-            vaes = {case[0]: comfy_env.make_vae(case[0], dtype, width=16 if args.small else None)}
+            vaes = {case[0]: make_vae(args, case[0])}
         rows.append(run_case(truetile, vaes[case[0]], case, args.small, not args.no_errors))
         print(table(rows[-1:]).splitlines()[-1], flush=True)
         save(args.out, truetile, rows, table(rows))
