@@ -185,12 +185,12 @@ def measure(runs: int) -> tuple[dict[str, float], list[Row]]:
         of_copy = gb_s / copies["device"]
         size = x.numel() * x.element_size()
         rows.append(Row(f"count_nonfinite {name}", us, size, gb_s, of_copy, twin_us))
-    for name, op, args, size in layer_kernels.cases():
-        us = median_us(layer_kernels.call_of(getattr(ops, op), args), runs)
-        twin_us = median_us(layer_kernels.call_of(getattr(twins, op), args), max(3, runs // 5))
+    for name, call, twin, size in layer_kernels.cases():
+        us = median_us(call, runs)
+        twin_us = median_us(twin, max(3, runs // 5))
         gb_s = size / us / 1e3
         rows.append(Row(name, us, size, gb_s, gb_s / copies["device"], twin_us))
-        del args
+        del call, twin
     for shape, dtype in STRIPS:
         call, size = moments_call(shape, dtype)
         us = median_us(lambda call=call: call(ops.group_moments), runs)

@@ -7,11 +7,13 @@ from typing import Any
 
 import torch
 
+from truetile.native import twins
+
 BF16, FP16, FP32 = torch.bfloat16, torch.float16, torch.float32
 FULL, HALF, QUARTER = (2, 1080, 1920), (4, 540, 960), (4, 270, 480)  # frames, height, width
 
-Case = tuple[str, str, tuple[Any, ...], int]
-"""Name of the row, name of the op, its arguments, bytes it must move."""
+Case = tuple[str, Callable[[], None], Callable[[], None], int]
+"""Name of the row, a call of the op, one of its twin, bytes they must move."""
 
 
 def cases() -> Iterator[Case]:
@@ -54,6 +56,9 @@ def cases() -> Iterator[Case]:
     for c, rows, columns in ((96, 482, 834), (192, 242, 418), (384, 122, 210), (100, 482, 834)):
         yield _cached_frames(c, rows, columns, BF16)
     yield _cached_frames(96, 482, 834, FP32)
+    for frames, columns, c in ((16, 834, 96), (16, 418, 192), (8, 210, 384), (4, 106, 384)):
+        yield _carried(frames, columns, c, one_by_one=False)
+        yield _carried(frames, columns, c, one_by_one=True)
     for rows, columns in ((4096, 4096), (1024, 16384), (512, 32401), (128, 131072), (128, 2**20)):
         yield _softmax_rows(rows, columns, BF16)
     yield _softmax_rows(128, 131072, FP16)
@@ -82,7 +87,7 @@ def _norm_pad(what: str, c: int, frame: tuple[int, int, int], dtype: torch.dtype
     shift = _rand(c) if "affine" in what else None
     args = (x, out, scale, shift, "rms" in what, "silu" in what, 1, 1, 1, 1)
     name = _named("norm_pad", what, c, frame, dtype)
-    return name, "norm_pad", args, (x.numel() + out.numel()) * x.element_size()
+    return _case(name, "norm_pad", args, (x.numel() + out.numel()) * x.element_size())
 
 
 def _merge(
@@ -105,7 +110,7 @@ def _merge(
     else:
         out = torch.zeros_like(y)
     size = y.numel() * y.element_size() * (3 if residual else 2)
-    return _named("merge", what, c, frame, dtype), "merge", (y, bias, r, out), size
+    return _case(_named("merge", what, c, frame, dtype), "merge", (y, bias, r, out), size)
 
 
 def _merge_norm_pad(
@@ -126,7 +131,7 @@ def _merge_norm_pad(
     size = y.numel() * (3 if residual else 2) + (window.numel() - y.numel()) + out.numel()
     args = (y, _rand(c), r, window, fresh, *norm)
     name = _named("merge_norm_pad", what, c, frame, dtype)
-    return name, "merge_norm_pad", args, size * y.element_size()
+    return _case(name, "merge_norm_pad", args, size * y.element_size())
 
 
 def _cached_frames(c: int, rows: int, columns: int, dtype: torch.dtype) -> Case:
@@ -135,7 +140,7 @@ def _cached_frames(c: int, rows: int, columns: int, dtype: torch.dtype) -> Case:
     cache = torch.zeros(2, rows + 30, columns, c, dtype=dtype, device="cuda")
     args = (padded[4:], None, None, cache[:, :rows])
     name = _named("merge", "copy of cached frames", c, (2, rows, columns), dtype)
-    return name, "merge", args, 2 * padded[4:].numel() * padded.element_size()
+    return _case(name, "merge", args, 2 * padded[4:].numel() * padded.element_size())
 
 
 def _softmax_rows(rows: int, columns: int, dtype: torch.dtype) -> Case:
@@ -143,7 +148,7 @@ def _softmax_rows(rows: int, columns: int, dtype: torch.dtype) -> Case:
     scores = _rand(rows, columns)
     out = scores if dtype == FP32 else torch.zeros_like(scores, dtype=dtype)
     name = f"softmax_rows {str(dtype).removeprefix('torch.')} {rows}x{columns}"
-    return name, "softmax_rows", (scores, out), scores.numel() * (4 + out.element_size())
+    return _case(name, "softmax_rows", (scores, out), scores.numel() * (4 + out.element_size()))
 
 
 def _conv_few_outputs(frame: tuple[int, int, int], c: int, taps_t: int, dtype: torch.dtype) -> Case:
@@ -152,8 +157,35 @@ def _conv_few_outputs(frame: tuple[int, int, int], c: int, taps_t: int, dtype: t
     x = _rand(t + taps_t - 1, h + 2, w + 2, c, dtype=dtype)
     weight, out = _rand(3, taps_t, 3, 3, c, dtype=dtype), _rand(*frame, 3, dtype=dtype)
     name = _named("conv_few_outputs", f"{taps_t}x3x3", c, frame, dtype)
-    return name, "conv_few_outputs", (x, weight, out), (x.numel() + out.numel()) * x.element_size()
+    return _case(
+        name, "conv_few_outputs", (x, weight, out), (x.numel() + out.numel()) * x.element_size()
+    )
 
 
-def call_of(op: Callable[..., None], args: tuple[Any, ...]) -> Callable[[], None]:
-    return lambda: op(*args)
+def _carried(frames: int, columns: int, c: int, *, one_by_one: bool) -> Case:
+    """Cached frames and the rows kept in front of new ones, into a padded input of 34 rows."""
+    rows, kept = 34, 2
+    cache = _rand(2, rows + 30, columns, c, dtype=BF16)[:, :rows]
+    lines = _rand(frames + 4, kept, columns, c, dtype=BF16)[4:]
+    padded = torch.zeros(2 + frames, rows, columns, c, dtype=BF16, device="cuda")
+    sources, targets = (cache, lines), (padded[:2], padded[2:, :kept])
+    size = 2 * sum(source.numel() * source.element_size() for source in sources)
+    what, frame = "cached frames and kept rows", (frames, rows, columns)
+    name = _named("copy_boxes", what, c, frame, BF16)
+    case = _case(name, "copy_boxes.two", (*sources, *targets), size)
+    if not one_by_one:
+        return case
+    merge = torch.ops.truetile.merge.default
+
+    def merges() -> None:
+        for source, target in zip(sources, targets, strict=True):
+            merge(source, None, None, target)
+
+    return _named("merge, twice,", what, c, frame, BF16), merges, case[2], size
+
+
+def _case(name: str, op: str, args: tuple[Any, ...], size: int) -> Case:
+    packet, _, overload = op.partition(".")
+    native = getattr(getattr(torch.ops.truetile, packet), overload or "default")
+    twin = getattr(twins, packet)
+    return name, lambda: native(*args), lambda: twin(*args), size

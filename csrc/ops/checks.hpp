@@ -1,5 +1,6 @@
 #pragma once
 
+#include <torch/csrc/inductor/aoti_torch/c/shim.h>
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
 
@@ -40,9 +41,24 @@ inline std::string device_name(const Tensor& tensor) {
   return tensor.is_cuda() ? type + std::to_string(tensor.get_device_index()) : type;
 }
 
+/// A number that torch keeps of a tensor, as it is: what stable::Tensor makes of it takes a dozen
+/// calls, in ops that take as long as a small kernel.
+inline std::int32_t number_of(const Tensor& tensor,
+                              AOTITorchError (*get)(AtenTensorHandle, std::int32_t*)) {
+  std::int32_t number = 0;
+  if (get(tensor.get(), &number) != AOTI_TORCH_SUCCESS) {
+    throw std::runtime_error("torch gave no dtype or device of a tensor");
+  }
+  return number;
+}
+
 inline bool same_device(const Tensor& a, const Tensor& b) {
-  return a.is_cuda() == b.is_cuda() && a.is_cpu() == b.is_cpu() &&
-         a.get_device_index() == b.get_device_index();
+  return number_of(a, aoti_torch_get_device_type) == number_of(b, aoti_torch_get_device_type) &&
+         number_of(a, aoti_torch_get_device_index) == number_of(b, aoti_torch_get_device_index);
+}
+
+inline bool same_dtype(const Tensor& a, const Tensor& b) {
+  return number_of(a, aoti_torch_get_dtype) == number_of(b, aoti_torch_get_dtype);
 }
 
 inline DType float_type(const char* op, const char* name, const Tensor& tensor) {

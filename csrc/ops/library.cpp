@@ -12,6 +12,15 @@ STABLE_TORCH_LIBRARY(truetile, m) {
       "norm_pad(Tensor x, Tensor(a!) out, Tensor? scale, Tensor? shift, bool rms, bool silu, "
       "int top, int bottom, int left, int right) -> ()");
   m.def("conv_few_outputs(Tensor x, Tensor weight, Tensor(a!) out) -> ()");
+  // One overload a number of boxes: a list of tensors, or optional ones, take the host longer.
+  m.def("copy_boxes.one(Tensor s0, Tensor(a!) t0) -> ()");
+  m.def("copy_boxes.two(Tensor s0, Tensor s1, Tensor(a!) t0, Tensor(b!) t1) -> ()");
+  m.def(
+      "copy_boxes.three(Tensor s0, Tensor s1, Tensor s2, Tensor(a!) t0, Tensor(b!) t1, "
+      "Tensor(c!) t2) -> ()");
+  m.def(
+      "copy_boxes.four(Tensor s0, Tensor s1, Tensor s2, Tensor s3, Tensor(a!) t0, Tensor(b!) t1, "
+      "Tensor(c!) t2, Tensor(d!) t3) -> ()");
   m.def("softmax_rows(Tensor scores, Tensor(a!) out) -> ()");
   m.def("merge(Tensor y, Tensor? bias, Tensor? residual, Tensor(a!) out) -> ()");
   m.def(

@@ -21,7 +21,7 @@ inline void check_size(const char* op, const char* name, const Tensor& tensor, s
 
 inline void check_dtype(const char* op, const char* name, const Tensor& tensor, const Tensor& like,
                         const char* what) {
-  if (tensor.scalar_type() != like.scalar_type()) {
+  if (!same_dtype(tensor, like)) {
     fail(op, std::string(name) + ".dtype", torch::headeronly::toString(tensor.scalar_type()),
          std::string("must be that of ") + what);
   }

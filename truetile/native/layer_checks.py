@@ -89,6 +89,20 @@ def merge(
         _adjacent(op, "bias", bias)
 
 
+def copy_boxes(*tensors: torch.Tensor) -> None:
+    """Raise InvalidArgument when a target, of the second half, cannot take its source."""
+    op, half = "copy_boxes", len(tensors) // 2
+    first = tensors[0]
+    _dtype(op, "sources[0]", first, _DTYPES)
+    for i, (source, target) in enumerate(zip(tensors[:half], tensors[half:], strict=True)):
+        for name, tensor in ((f"sources[{i}]", source), (f"targets[{i}]", target)):
+            _rank(op, name, tensor, 4)
+            _like(op, name, tensor, first, "sources[0]")
+            _adjacent(op, name, tensor)
+        for dim in range(4):
+            _size(op, f"targets[{i}]", target, dim, source.shape[dim], "as its source")
+
+
 def merge_norm_pad(
     y: torch.Tensor,
     bias: torch.Tensor | None,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .ops import _decline, _run
+from ..errors import InvalidArgument
+from .ops import _decline, _run, why_twin
 
 if TYPE_CHECKING:
     import torch
+
+# Of `copy_boxes`, by the number of boxes: a list of tensors, or optional ones, take longer to pass.
+_OVERLOADS = ("", "one", "two", "three", "four")
 
 
 def norm_pad(
@@ -72,6 +77,30 @@ def merge(
         InvalidArgument: an argument does not fit; the message says which, its value and the rule.
     """
     _run("merge", _decline(y, out), (y, bias, residual, out))
+
+
+def copy_boxes(sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> None:
+    """Copy each of up to four boxes to its target, every bit of it, in one launch.
+
+    Nothing is allocated by the native op, nothing waits for the device.
+
+    Args:
+        sources: [t, h, w, C] each, all float32, float16 or bfloat16 and on one device, adjacent
+            channels, other strides any. Empty ones are skipped; without any nothing is done.
+        targets: each like its source. None may overlap a source or another target.
+
+    Raises:
+        InvalidArgument: an argument does not fit; the message says which, its value and the rule.
+    """
+    count = len(sources)
+    if count >= len(_OVERLOADS):
+        raise InvalidArgument(f"copy_boxes: len(sources)={count}: must be in [0, 4]")
+    if len(targets) != count:
+        rule = f"must be {count} (as sources)"
+        raise InvalidArgument(f"copy_boxes: len(targets)={len(targets)}: {rule}")
+    if count:
+        reason = why_twin(sources[0].device.type)
+        _run("copy_boxes", reason, (*sources, *targets), _OVERLOADS[count])
 
 
 def merge_norm_pad(

@@ -66,6 +66,15 @@ def merge(
 
 
 @torch.no_grad()
+def copy_boxes(*tensors: torch.Tensor) -> None:
+    """The sources, then as many targets."""
+    checks.copy_boxes(*tensors)
+    half = len(tensors) // 2
+    for source, target in zip(tensors[:half], tensors[half:], strict=True):
+        target.copy_(source)
+
+
+@torch.no_grad()
 def merge_norm_pad(
     y: torch.Tensor,
     bias: torch.Tensor | None,

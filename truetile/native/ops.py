@@ -129,7 +129,7 @@ def why_twin(device: str) -> str | None:
     return _load(device)
 
 
-def _run(op: str, reason: str | None, args: tuple[Any, ...]) -> None:
+def _run(op: str, reason: str | None, args: tuple[Any, ...], overload: str = "default") -> None:
     _calls[op, reason] += 1
     if reason:
         from . import twins
@@ -137,7 +137,7 @@ def _run(op: str, reason: str | None, args: tuple[Any, ...]) -> None:
         getattr(twins, op)(*args)
         return
     try:
-        _native(op)(*args)
+        _native(op, overload)(*args)
     except RuntimeError as error:
         import torch
 
@@ -149,11 +149,11 @@ def _run(op: str, reason: str | None, args: tuple[Any, ...]) -> None:
 
 
 @functools.cache
-def _native(op: str) -> Callable[..., None]:
+def _native(op: str, overload: str) -> Callable[..., None]:
     """The op itself: looking it up by name at each call takes as long as a small kernel."""
     import torch
 
-    return getattr(torch.ops.truetile, op).default
+    return getattr(getattr(torch.ops.truetile, op), overload)
 
 
 def _decline(x: torch.Tensor, written: torch.Tensor) -> str | None:
@@ -234,5 +234,6 @@ def _register_fakes() -> None:
 
     ops = ("blend_tile", "conv_few_outputs", "count_nonfinite", "group_affine", "group_moments")
     ops += ("merge", "merge_norm_pad", "norm_pad", "softmax_rows")
+    ops += ("copy_boxes.one", "copy_boxes.two", "copy_boxes.three", "copy_boxes.four")
     for op in ops:
         torch.library.register_fake(f"truetile::{op}", lambda *args: None)

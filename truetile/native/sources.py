@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "d367ee518ed5"  # of csrc, by tools/stamp_sources.py
+SOURCES = "adca6eea790f"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"

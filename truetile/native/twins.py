@@ -11,11 +11,12 @@ import torch
 
 from . import checks
 from .group_norm_twins import group_affine, group_moments
-from .layer_twins import conv_few_outputs, merge, merge_norm_pad, norm_pad, softmax_rows
+from .layer_twins import conv_few_outputs, copy_boxes, merge, merge_norm_pad, norm_pad, softmax_rows
 
 __all__ = [
     "blend_tile",
     "conv_few_outputs",
+    "copy_boxes",
     "count_nonfinite",
     "group_affine",
     "group_moments",

@@ -83,9 +83,13 @@ struct PixelLayout {
 }
 
 /// Blocks of a launch; a warp goes on to further items where there are more than a grid holds.
-[[nodiscard]] inline unsigned pixel_blocks(const PixelLayout& layout) noexcept {
-  const std::int64_t needed = (layout.items + kPixelWarps - 1) / kPixelWarps;
+[[nodiscard]] inline unsigned warp_blocks(std::int64_t items) noexcept {
+  const std::int64_t needed = (items + kPixelWarps - 1) / kPixelWarps;
   return static_cast<unsigned>(std::min<std::int64_t>(needed, 0x7FFFFFFF));
+}
+
+[[nodiscard]] inline unsigned pixel_blocks(const PixelLayout& layout) noexcept {
+  return warp_blocks(layout.items);
 }
 
 }  // namespace truetile::cuda
