@@ -2,63 +2,57 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
+#include <utility>
 
 #include "core/error.hpp"
 
 namespace truetile {
 namespace {
 
-/// Index of a value among what the segment makes, or -1 when it comes from outside.
-std::int64_t inside(std::int64_t value, std::int64_t first) {
-  return value > first ? value - 1 - first : -1;
-}
+using Edge = Frontiers::Edge;
+using Rows = Frontiers::Rows;
 
-void lower(std::vector<std::int64_t>& rows, std::int64_t at, std::int64_t row) {
-  if (at >= 0)
-    rows[static_cast<std::size_t>(at)] = std::min(rows[static_cast<std::size_t>(at)], row);
-}
-
-void raise(std::vector<std::int64_t>& rows, std::int64_t at, std::int64_t row) {
-  if (at >= 0)
-    rows[static_cast<std::size_t>(at)] = std::max(rows[static_cast<std::size_t>(at)], row);
+Frontiers frontiers_of(const Layers& layers, std::int64_t first, std::int64_t last,
+                       const std::vector<Size>& sizes) {
+  require_range("last", last, 1, static_cast<std::int64_t>(layers.size()));
+  require_range("first", first, 0, last - 1);
+  Rows heights;
+  for (const Size& size : sizes) heights.push_back(size[1]);
+  return {Layers(layers.begin() + first, layers.begin() + last), first, std::move(heights)};
 }
 
 }  // namespace
 
 RowPlan::RowPlan(const Layers& layers, std::int64_t first, std::int64_t last,
                  const std::vector<Size>& sizes, std::int64_t height, std::int64_t begin)
-    : first_(first), begin_(begin) {
-  require_range("last", last, 1, static_cast<std::int64_t>(layers.size()));
-  require_range("first", first, 0, last - 1);
-  layers_.assign(layers.begin() + first, layers.begin() + last);
-  for (const Size& size : sizes) heights_.push_back(size[1]);
-  const std::int64_t total = heights_[static_cast<std::size_t>(last)];
+    : frontiers_(frontiers_of(layers, first, last, sizes)), begin_(begin) {
+  const Layers& own = frontiers_.layers();
+  const std::int64_t total = frontiers_.height();
   require_range("rows", height, 0, std::int64_t{1} << 24);
   require_range("begin", begin, 0, total - 1);
   for (std::int64_t value = first + 1; value < last; ++value) {
-    const bool read = std::any_of(layers_.begin() + (value - first), layers_.end(),
-                                  [value](const StreamLayer& layer) {
-                                    return layer.source == value || layer.residual == value;
-                                  });
+    const bool read =
+        std::any_of(own.begin() + (value - first), own.end(), [value](const StreamLayer& layer) {
+          return layer.source == value || layer.residual == value;
+        });
     require(read, "last", text(last), text("such that layer ", value - 1, " is read before it"));
   }
   step_ = height > 0 ? height : total;
-  starts_ = pull(begin, Edge::kBegin);
+  starts_ = frontiers_.pull(begin, Edge::kBegin);
   first_step_ = first_step();
   count_ = 1 + (total - begin - first_step_ + step_ - 1) / step_;
+  runs_ = find_runs();
 }
 
 std::int64_t RowPlan::unit() const noexcept {
-  const std::int64_t total = heights_[static_cast<std::size_t>(first_) + layers_.size()];
-  return std::max<std::int64_t>(1, total / source_height(0));
+  return std::max<std::int64_t>(1, frontiers_.height() / frontiers_.source_height(0));
 }
 
 std::int64_t RowPlan::lookahead() const {
   // A strip that ended so far above the first one would have made no row of that one.
   const auto behind = [this](std::int64_t rows) {
-    const Rows ends = pull(begin_ - rows, Edge::kReach);
-    return std::equal(ends.begin(), ends.end(), starts_.begin(), std::less_equal<>());
+    const Rows reached = frontiers_.pull(begin_ - rows, Edge::kReach);
+    return std::equal(reached.begin(), reached.end(), starts_.begin(), std::less_equal<>());
   };
   std::int64_t least = 0;
   std::int64_t most = step_;
@@ -74,19 +68,19 @@ std::int64_t RowPlan::lookahead() const {
 }
 
 std::int64_t RowPlan::first_step() const {
-  const std::int64_t rows = heights_[static_cast<std::size_t>(first_) + layers_.size()] - begin_;
+  const std::int64_t rows = frontiers_.height() - begin_;
   if (step_ >= rows) return rows;
   const std::int64_t lower = step_ - lookahead();
   return lower > 0 ? lower : std::min(unit(), step_);
 }
 
 StripRows RowPlan::strip(std::int64_t index) const {
-  const Rows before = frontiers(index - 1);
-  const Rows after = frontiers(index);
-  const Rows kept = index > 0 ? keep_from(before) : starts_;
-  const Rows keep = keep_from(after);
+  const Rows before = ends(index - 1);
+  const Rows after = ends(index);
+  const Rows kept = index > 0 ? frontiers_.keep_from(before) : starts_;
+  const Rows keep = frontiers_.keep_from(after);
   StripRows strip;
-  for (std::size_t at = 0; at < layers_.size(); ++at) {
+  for (std::size_t at = 0; at < frontiers_.layers().size(); ++at) {
     strip.layers.push_back(layer_rows(at, {before[at], after[at]}));
     strip.values.push_back(
         {{std::min(kept[at], before[at]), after[at]}, {std::min(keep[at], after[at]), after[at]}});
@@ -94,7 +88,7 @@ StripRows RowPlan::strip(std::int64_t index) const {
   return strip;
 }
 
-std::vector<Span> RowPlan::distinct() const {
+std::vector<Span> RowPlan::find_runs() const {
   std::int64_t tail = count_;
   while (tail > 0 && touches_bottom(tail - 1)) --tail;
   std::int64_t head = 1;
@@ -118,23 +112,23 @@ bool RowPlan::touches_top(std::int64_t index) const {
 
 bool RowPlan::touches_bottom(std::int64_t index) const {
   const StripRows rows = strip(index);
-  for (std::size_t at = 0; at < layers_.size(); ++at) {
-    const std::int64_t height = heights_[static_cast<std::size_t>(first_) + 1 + at];
-    if (rows.layers[at].bottom > 0 || rows.layers[at].out.end == height) return true;
+  for (std::size_t at = 0; at < rows.layers.size(); ++at) {
+    const LayerRows& layer = rows.layers[at];
+    if (layer.bottom > 0 || layer.out.end == frontiers_.made_height(at)) return true;
   }
   return false;
 }
 
 bool RowPlan::shifts_evenly() const {
-  Rows shifts(layers_.size(), 0);
+  Rows shifts(frontiers_.layers().size(), 0);
   shifts.back() = step_;
-  for (std::size_t at = layers_.size(); at-- > 0;) {
-    const StreamLayer& layer = layers_[at];
+  for (std::size_t at = shifts.size(); at-- > 0;) {
+    const StreamLayer& layer = frontiers_.layers()[at];
     const bool shuffles = layer.kind == LayerKind::kShuffle;
     const std::int64_t down = shuffles ? layer.shuffle.down : layer.rows.stride;
     const std::int64_t up = shuffles ? layer.shuffle.up : layer.rows.up;
     const auto moves = [&](std::int64_t value, std::int64_t times, std::int64_t part) {
-      const std::int64_t index = inside(value, first_);
+      const std::int64_t index = frontiers_.inside(value);
       if (index < 0) return true;
       const std::int64_t moved = shifts[at] * times;
       auto& found = shifts[static_cast<std::size_t>(index)];
@@ -152,76 +146,36 @@ bool RowPlan::reads_ahead(std::int64_t value) const {
   for (const Span& run : distinct()) {
     const StripRows rows = strip(run.begin);
     const std::int64_t finished = rows.layers.back().out.begin;
-    for (std::size_t at = 0; at < layers_.size(); ++at) {
-      const LayerRows& layer = rows.layers[at];
-      if (layer.out.length() == 0) continue;
-      if (layers_[at].source == value && layer.read.begin < finished) return false;
-      if (layers_[at].residual != value) continue;
-      if (layers_[at].shortcut.rows(layer.out).begin < finished) return false;
+    for (std::size_t at = 0; at < rows.layers.size(); ++at) {
+      const LayerRows& made = rows.layers[at];
+      const StreamLayer& layer = frontiers_.layers()[at];
+      if (made.out.length() == 0) continue;
+      if (layer.source == value && made.read.begin < finished) return false;
+      if (layer.residual != value) continue;
+      if (layer.shortcut.rows(made.out).begin < finished) return false;
     }
   }
   return true;
 }
 
-RowPlan::Rows RowPlan::frontiers(std::int64_t strip) const {
+Rows RowPlan::ends(std::int64_t strip) const {
   if (strip < 0) return starts_;
-  const std::int64_t total = heights_[static_cast<std::size_t>(first_) + layers_.size()];
-  return pull(std::min(begin_ + first_step_ + strip * step_, total), Edge::kEnd);
-}
-
-std::int64_t RowPlan::source_height(std::size_t at) const {
-  return heights_[static_cast<std::size_t>(layers_[at].source)];
-}
-
-std::int64_t RowPlan::residual_height(std::size_t at) const {
-  return heights_[static_cast<std::size_t>(std::max<std::int64_t>(0, layers_[at].residual))];
-}
-
-RowPlan::Rows RowPlan::pull(std::int64_t row, Edge edge) const {
-  const bool lowest = edge == Edge::kBegin;
-  const auto carried = [edge](const auto& rule, std::int64_t out, std::int64_t n) {
-    if (edge == Edge::kReach) return rule.reach(out);
-    return edge == Edge::kBegin ? rule.begin(out, n) : rule.end(out, n);
-  };
-  Rows found(layers_.size(), std::numeric_limits<std::int64_t>::min());
-  if (lowest) {
-    std::copy_n(heights_.begin() + first_ + 1, layers_.size(), found.begin());
-  }
-  found.back() = row;
-  for (std::size_t at = layers_.size(); at-- > 0;) {
-    const StreamLayer& layer = layers_[at];
-    const auto take = lowest ? lower : raise;
-    take(found, inside(layer.source, first_), carried(layer, found[at], source_height(at)));
-    take(found, inside(layer.residual, first_),
-         carried(layer.shortcut, found[at], residual_height(at)));
-  }
-  return found;
-}
-
-RowPlan::Rows RowPlan::keep_from(const Rows& frontiers) const {
-  Rows found(heights_.begin() + first_ + 1,
-             heights_.begin() + first_ + 1 + static_cast<std::int64_t>(layers_.size()));
-  found.back() = frontiers.back();
-  for (std::size_t at = 0; at < layers_.size(); ++at) {
-    const StreamLayer& layer = layers_[at];
-    lower(found, inside(layer.source, first_), layer.begin(frontiers[at], source_height(at)));
-    lower(found, inside(layer.residual, first_),
-          layer.shortcut.begin(frontiers[at], residual_height(at)));
-  }
-  return found;
+  const std::int64_t end = begin_ + first_step_ + strip * step_;
+  return frontiers_.pull(std::min(end, frontiers_.height()), Edge::kEnd);
 }
 
 LayerRows RowPlan::layer_rows(std::size_t at, Span out) const {
-  const AxisRule& rule = layers_[at].rows;
-  const std::int64_t height = source_height(at);
+  const StreamLayer& layer = frontiers_.layers()[at];
+  const AxisRule& rule = layer.rows;
+  const std::int64_t height = frontiers_.source_height(at);
   LayerRows rows{.out = out, .read = {}};
   if (out.length() == 0) {
-    const std::int64_t row = layers_[at].begin(out.begin, height);
+    const std::int64_t row = layer.begin(out.begin, height);
     rows.read = {row, row};
     return rows;
   }
-  if (layers_[at].kind == LayerKind::kShuffle) {
-    rows.read = layers_[at].shuffle.rows(out);
+  if (layer.kind == LayerKind::kShuffle) {
+    rows.read = layer.shuffle.rows(out);
     return rows;
   }
   const std::int64_t low = rule.lead(out.begin);

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/grid.hpp"
+#include "core/stream/frontiers.hpp"
 #include "core/stream/layer.hpp"
 
 namespace truetile {
@@ -57,24 +58,17 @@ class RowPlan {
   [[nodiscard]] StripRows strip(std::int64_t index) const;
   /// Runs of strips that are alike but for their place; the first of each stands for all. Far from
   /// both borders strips of a suitable height only move down, each layer by as much as before.
-  [[nodiscard]] std::vector<Span> distinct() const;
+  [[nodiscard]] const std::vector<Span>& distinct() const noexcept { return runs_; }
   /// Whether no strip reads rows of `value` that strips before it have made of the output.
   [[nodiscard]] bool reads_ahead(std::int64_t value) const;
 
  private:
-  /// Of output rows: what a plan that begins there makes, the frontiers where a strip ends there,
-  /// or these as if no value had a first row nor a last one.
-  enum class Edge : std::uint8_t { kBegin, kEnd, kReach };
-  using Rows = std::vector<std::int64_t>;
-
-  [[nodiscard]] Rows frontiers(std::int64_t strip) const;
-  [[nodiscard]] Rows pull(std::int64_t row, Edge edge) const;
+  /// Rows of each layer that are complete after a strip.
+  [[nodiscard]] Frontiers::Rows ends(std::int64_t strip) const;
   /// Rows of the first strip.
   [[nodiscard]] std::int64_t first_step() const;
-  [[nodiscard]] Rows keep_from(const Rows& frontiers) const;
   [[nodiscard]] LayerRows layer_rows(std::size_t at, Span out) const;
-  [[nodiscard]] std::int64_t source_height(std::size_t at) const;
-  [[nodiscard]] std::int64_t residual_height(std::size_t at) const;
+  [[nodiscard]] std::vector<Span> find_runs() const;
   /// Whether a strip reads the first row of anything, or what was kept for it began there.
   [[nodiscard]] bool touches_top(std::int64_t index) const;
   /// Whether a strip makes the last row of anything, or reads zeros below one.
@@ -82,14 +76,13 @@ class RowPlan {
   /// Whether a strip moves every layer by a whole number of rows, the same for all its readers.
   [[nodiscard]] bool shifts_evenly() const;
 
-  Layers layers_;  // of the segment
-  std::int64_t first_;
-  Rows heights_;  // of all values
+  Frontiers frontiers_;
   std::int64_t begin_;
   std::int64_t step_ = 0;
   std::int64_t first_step_ = 0;
   std::int64_t count_ = 0;
-  Rows starts_;
+  Frontiers::Rows starts_;
+  std::vector<Span> runs_;
 };
 
 /// The most rows in a strip: `out`, `read`, `padded` of layers, `window`, `keep` of values.

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..grid import Span, require, require_range
+from .frontiers import Edge, Frontiers
 from .layer import AxisRule, LayerKind, StreamLayer
 from .shuffle import Shuffle
 
@@ -71,16 +72,17 @@ class RowPlan:
         total = heights[last]
         require_range("rows", height, 0, 1 << 24)
         require_range("begin", begin, 0, total - 1)
-        self._layers, self._first, self._last, self._heights = layers, first, last, heights
+        self._frontiers = Frontiers(layers[first:last], first, heights)
         for index in range(first, last - 1):
             read = any(index + 1 in (one.source, one.residual) for one in layers[index + 1 : last])
             require(read, "last", last, f"such that layer {index} is read before it")
         self._begin, self._step = begin, height or total
         # Of its own rows the output has so many for a row of what the first layer reads.
         self.unit = max(1, total // heights[layers[first].source])
-        self._starts = self._pull(begin, _begin)
+        self._starts = self._frontiers.pull(begin, Edge.BEGIN)
         self._first_step = self._lower_step(total - begin)
         self.count = 1 - (self._first_step - total + begin) // self._step
+        self._runs = self._find_runs()
 
     def lookahead(self) -> int:
         """By how many rows the first strip must be lower not to be taller than others in any layer.
@@ -91,8 +93,8 @@ class RowPlan:
 
         def behind(rows: int) -> bool:
             # A strip that ended so far above the first one would have made no row of that one.
-            ends = self._pull(self._begin - rows, _reach)
-            return all(end <= start for end, start in zip(ends, self._starts, strict=True))
+            reached = self._frontiers.pull(self._begin - rows, Edge.REACH)
+            return all(row <= start for row, start in zip(reached, self._starts, strict=True))
 
         least = bisect.bisect_left(range(self._step), True, key=behind)
         return -(-least // self.unit) * self.unit
@@ -106,12 +108,12 @@ class RowPlan:
 
     def strip(self, index: int) -> StripRows:
         """Strip `index` of `count`."""
-        before = self._frontiers(index - 1)
-        after = self._frontiers(index)
-        kept = self._keep_from(before) if index else self._starts
-        keep = self._keep_from(after)
+        before = self._ends(index - 1)
+        after = self._ends(index)
+        kept = self._frontiers.keep_from(before) if index else self._starts
+        keep = self._frontiers.keep_from(after)
         rows, values = [], []
-        for at, layer in enumerate(self._layers[self._first : self._last]):
+        for at, layer in enumerate(self._frontiers.layers):
             rows.append(self._layer_rows(layer, Span(before[at], after[at])))
             values.append(
                 ValueRows(
@@ -127,6 +129,9 @@ class RowPlan:
         Far from both borders strips of a suitable height only move down, each layer by as much as
         the one before it.
         """
+        return self._runs
+
+    def _find_runs(self) -> list[Span]:
         tail = self.count
         while tail and self._touches_bottom(tail - 1):
             tail -= 1
@@ -146,20 +151,20 @@ class RowPlan:
 
     def _touches_bottom(self, index: int) -> bool:
         """Whether a strip makes the last row of anything, or reads zeros below one."""
-        for at, layer in enumerate(self.strip(index).layers, self._first + 1):
-            if layer.bottom or layer.out.end == self._heights[at]:
+        for at, layer in enumerate(self.strip(index).layers):
+            if layer.bottom or layer.out.end == self._frontiers.made_height(at):
                 return True
         return False
 
     def _shifts_evenly(self) -> bool:
         """Whether a strip moves every layer by a whole number of rows, the same for all readers."""
-        shifts = [0] * (self._last - self._first)
+        shifts = [0] * len(self._frontiers.layers)
         shifts[-1] = self._step
         for at in range(len(shifts) - 1, -1, -1):
-            layer = self._layers[self._first + at]
+            layer = self._frontiers.layers[at]
             reads = (layer.source, layer.vertical), (layer.residual, layer.shortcut)
             for value, rule in reads:
-                index = value - 1 - self._first
+                index = self._frontiers.inside(value)
                 if index >= 0:
                     shift = _shift(rule, shifts[at])
                     if shift is None or shifts[index] not in (0, shift):
@@ -173,7 +178,7 @@ class RowPlan:
             strip = self.strip(run.begin)
             finished = strip.layers[-1].out.begin
             for at, rows in enumerate(strip.layers):
-                layer = self._layers[self._first + at]
+                layer = self._frontiers.layers[at]
                 if rows.out.length == 0:
                     continue
                 if layer.source == value and rows.read.begin < finished:
@@ -182,49 +187,15 @@ class RowPlan:
                     return False
         return True
 
-    def _frontiers(self, strip: int) -> list[int]:
+    def _ends(self, strip: int) -> list[int]:
         """Rows of each layer that are complete after a strip."""
         if strip < 0:
             return self._starts
         end = self._begin + self._first_step + strip * self._step
-        end = min(end, self._heights[self._last])
-        return self._pull(end, _end)
-
-    def _pull(self, end: int, edge) -> list[int]:
-        """An edge of the output's rows, carried back to every layer.
-
-        `edge`: _begin, _end, or _reach, the same as if no value had a first row nor a last one.
-        """
-        lowest = edge is _begin
-        found = [-(1 << 62)] * (self._last - self._first)
-        if lowest:
-            found = list(self._heights[self._first + 1 : self._last + 1])
-        found[-1] = end
-        for at in range(len(found) - 1, -1, -1):
-            layer = self._layers[self._first + at]
-            for value, row in self._reads(layer, found[at], edge):
-                found[value] = min(found[value], row) if lowest else max(found[value], row)
-        return found
-
-    def _keep_from(self, frontiers: Sequence[int]) -> list[int]:
-        """First row of each value that a layer will still read after these frontiers."""
-        found = [self._heights[i] for i in range(self._first + 1, self._last + 1)]
-        found[-1] = frontiers[-1]
-        for at, layer in enumerate(self._layers[self._first : self._last]):
-            for value, row in self._reads(layer, frontiers[at], _begin):
-                found[value] = min(found[value], row)
-        return found
-
-    def _reads(self, layer: StreamLayer, out: int, edge):
-        """(value, row) of what a layer reads inside the segment, values counted from `first`."""
-        source, residual = layer.source - 1 - self._first, layer.residual - 1 - self._first
-        if source >= 0:
-            yield source, edge(layer.vertical, out, self._heights[layer.source])
-        if residual >= 0:
-            yield residual, edge(layer.shortcut, out, self._heights[layer.residual])
+        return self._frontiers.pull(min(end, self._frontiers.height), Edge.END)
 
     def _layer_rows(self, layer: StreamLayer, out: Span) -> LayerRows:
-        n = self._heights[layer.source]
+        n = self._frontiers.heights[layer.source]
         rule = layer.rows
         if out.length == 0:
             at = layer.vertical.begin(out.begin, n)
@@ -240,18 +211,6 @@ def _shift(rule: AxisRule | Shuffle, rows: int) -> int | None:
     """By how many rows its source moves when the result does by `rows`; None for a part of one."""
     moved = rows * (rule.down if isinstance(rule, Shuffle) else rule.stride)
     return None if moved % rule.up else moved // rule.up
-
-
-def _begin(rule: AxisRule | Shuffle, out: int, n: int) -> int:
-    return rule.begin(out, n)
-
-
-def _end(rule: AxisRule | Shuffle, out: int, n: int) -> int:
-    return rule.end(out, n)
-
-
-def _reach(rule: AxisRule | Shuffle, out: int, n: int) -> int:
-    return rule.reach(out)
 
 
 @dataclass(frozen=True)
