@@ -158,11 +158,10 @@ def _native(op: str, overload: str) -> Callable[..., None]:
 
 def _decline(x: torch.Tensor, written: torch.Tensor) -> str | None:
     """Why the native op cannot serve this call; None when it can."""
-    device = x.device
-    if reason := why_twin(device.type):
+    # Every call asks: a tensor's flags are quicker than making its device, and that one's name.
+    if reason := why_twin("cuda" if x.is_cuda else x.device.type):
         return reason
-    other = written.device
-    if other != device and other.type == "cpu" and not written.is_pinned():
+    if written.is_cpu and not x.is_cpu and not written.is_pinned():
         return "out is pageable CPU memory: the native op writes to pinned memory only"
     return None
 
