@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 
 from ..families.program import Layer, Program
+from ..stream import StreamLayer
 from . import few_outputs
 from .blocked import blocked_size
 from .memory import BLOCK
@@ -21,7 +24,7 @@ _PHASES = 4 / 3  # kernels of 3 become twice as many of 2
 
 def packed_bytes(program: Program, device: torch.device, dtype: torch.dtype) -> int:
     """What `pack` leaves allocated on `device`, in the blocks of torch's allocator."""
-    return sum(_left(layer, device, dtype) for layer in program.layers if layer.conv is not None)
+    return _bytes(_own_weights(program, device, dtype), dtype, False)[0]
 
 
 def packing_bytes(program: Program, device: torch.device, dtype: torch.dtype, patched: bool) -> int:
@@ -30,13 +33,7 @@ def packing_bytes(program: Program, device: torch.device, dtype: torch.dtype, pa
     `patched`: a host changes weights on the device while they are read. From the first layer on
     packed weights grow, and each layer's own ones are on their way besides.
     """
-    layers = [layer for layer in program.layers if layer.conv is not None]
-    left = [_left(layer, device, dtype) for layer in layers]
-    before = itertools.accumulate(left, initial=0)
-    moments = (
-        at + _most(layer, device, dtype, patched) for layer, at in zip(layers, before, strict=False)
-    )
-    return max(0, max(moments, default=0) - sum(left))
+    return _bytes(_own_weights(program, device, dtype), dtype, patched)[1]
 
 
 def gamma_name(layer: Layer) -> str:
@@ -51,57 +48,100 @@ def blocked_elements(layer: Layer, device: torch.device, dtype: torch.dtype) -> 
     return blocked_size(layer.shape)
 
 
-def flat_in_time(layer: Layer, shape: tuple[int, ...]) -> bool:
+def flat_in_time(layer: Layer | _Own, shape: tuple[int, ...]) -> bool:
     """Whether all temporal taps of its kernel are one."""
     return len(shape) == 5 and (layer.still or shape[2] == 1)
 
 
-def _left(layer: Layer, device: torch.device, dtype: torch.dtype) -> int:
-    channels, item = layer.shape.in_channels, dtype.itemsize
-    if layer.shape.attends:
-        # Two of each; the second bias is there where values or the output have one.
-        bias = _size(layer.conv, "bias") > 0
-        biases = bias + (bias or _size(layer.proj, "bias") > 0)
-        return _vectors(layer) + _allocated([channels**2 * item] * 2 + [channels * item] * biases)
-    return _vectors(layer) + _allocated(
-        [_count(layer) * item, blocked_elements(layer, device, dtype) * item]
+class _Own(NamedTuple):
+    """A layer with the sizes of its module's own weights: what of both the bytes depend on."""
+
+    shape: StreamLayer
+    outputs: int
+    still: bool
+    replicate: bool
+    weight: tuple[int, ...]
+    stored: torch.dtype
+    bias: int
+    norm: tuple[int, int]  # factor and summand
+    joined: bool  # of several modules
+    proj_bias: int
+    blocked: int
+
+
+def _own_weights(program: Program, device: torch.device, dtype: torch.dtype) -> tuple[_Own, ...]:
+    return tuple(
+        _Own(
+            layer.shape,
+            layer.outputs,
+            layer.still,
+            layer.replicate,
+            (weight := layer.conv.weight).shape,
+            weight.dtype,
+            _size(layer.conv, "bias"),
+            (_size(layer.norm, gamma_name(layer)), _size(layer.norm, "bias")),
+            bool(layer.more),
+            _size(layer.proj, "bias"),
+            blocked_elements(layer, device, dtype),
+        )
+        for layer in program.layers
+        if layer.conv is not None
     )
 
 
-def _vectors(layer: Layer) -> int:
+# Each call of a program asks, and its key holds all that the answer is made of.
+@functools.lru_cache(maxsize=64)
+def _bytes(layers: tuple[_Own, ...], dtype: torch.dtype, patched: bool) -> tuple[int, int]:
+    """What `packed_bytes` and `packing_bytes` say."""
+    left = [_left(layer, dtype) for layer in layers]
+    before = itertools.accumulate(left, initial=0)
+    moments = (at + _most(layer, dtype, patched) for layer, at in zip(layers, before, strict=False))
+    return sum(left), max(0, max(moments, default=0) - sum(left))
+
+
+def _left(layer: _Own, dtype: torch.dtype) -> int:
+    channels, item = layer.shape.in_channels, dtype.itemsize
+    if layer.shape.attends:
+        # Two of each; the second bias is there where values or the output have one.
+        bias = layer.bias > 0
+        biases = bias + (bias or layer.proj_bias > 0)
+        return _vectors(layer) + _allocated([channels**2 * item] * 2 + [channels * item] * biases)
+    return _vectors(layer) + _allocated([_count(layer) * item, layer.blocked * item])
+
+
+def _vectors(layer: _Own) -> int:
     """Of a norm, and a convolution's bias."""
-    sizes = [_size(layer.norm, name) * 4 for name in (gamma_name(layer), "bias")]
+    sizes = [size * 4 for size in layer.norm]
     if not layer.shape.attends:
-        sizes.append(_size(layer.conv, "bias") * 4)
+        sizes.append(layer.bias * 4)
     return _allocated(sizes)
 
 
-def _most(layer: Layer, device: torch.device, dtype: torch.dtype, patched: bool) -> int:
+def _most(layer: _Own, dtype: torch.dtype, patched: bool) -> int:
     """The most that is allocated while one layer is packed, with what stays of it."""
-    steps = _merging(layer, dtype) if layer.shape.attends else _converting(layer, device, dtype)
+    steps = _merging(layer, dtype) if layer.shape.attends else _converting(layer, dtype)
     most = max(map(_allocated, steps))
     if patched:
-        most = max(most, _allocated([_size(layer.conv, "weight") * _PATCHED]))
+        most = max(most, _allocated([math.prod(layer.weight) * _PATCHED]))
     return _vectors(layer) + most
 
 
-def _merging(layer: Layer, dtype: torch.dtype) -> Iterator[list[int]]:
+def _merging(layer: _Own, dtype: torch.dtype) -> Iterator[list[int]]:
     """Attention: weights and biases as read, and five of each in float64."""
     channels = layer.shape.in_channels
-    item = max(layer.conv.weight.dtype.itemsize, dtype.itemsize)  # patched ones come in `dtype`
+    item = max(layer.stored.itemsize, dtype.itemsize)  # patched ones come in `dtype`
     stored = [channels**2 * item, channels * item]
-    joined = 3 if layer.more else 0
+    joined = 3 if layer.joined else 0
     yield stored * (4 + joined) + [channels**2 * 8, channels * 8] * 5
 
 
-def _converting(layer: Layer, device: torch.device, dtype: torch.dtype) -> Iterator[list[int]]:
+def _converting(layer: _Own, dtype: torch.dtype) -> Iterator[list[int]]:
     """A convolution: the sizes that are there at once, step by step of `_Packing`."""
-    weight = layer.conv.weight
-    used, stored = math.prod(_used_shape(layer, weight.shape)), weight.dtype
-    source = weight.numel() * stored.itemsize
-    if layer.replicate and flat_in_time(layer, weight.shape):
-        given = layer.outputs / weight.shape[0] if layer.outputs else 1
-        wide = 0 if stored == torch.float32 else int(weight.numel() * given) * 4
+    count, stored = math.prod(layer.weight), layer.stored
+    used, source = math.prod(_used_shape(layer)), count * stored.itemsize
+    if layer.replicate and flat_in_time(layer, layer.weight):
+        given = layer.outputs / layer.weight[0] if layer.outputs else 1
+        wide = 0 if stored == torch.float32 else int(count * given) * 4
         yield [source, wide, used * 4]
         source, stored = used * 4, torch.float32
     for _ in range(_upsampled_axes(layer)):
@@ -112,7 +152,7 @@ def _converting(layer: Layer, device: torch.device, dtype: torch.dtype) -> Itera
     packed = _count(layer) * dtype.itemsize
     cast = packed if stored != dtype else 0
     yield [source, cast, packed]
-    blocked = blocked_elements(layer, device, dtype) * dtype.itemsize
+    blocked = layer.blocked * dtype.itemsize
     yield [packed, blocked, blocked]
 
 
@@ -120,9 +160,9 @@ def _allocated(sizes: list[int]) -> int:
     return sum(-(-size // BLOCK) * BLOCK for size in sizes)
 
 
-def _count(layer: Layer) -> int:
+def _count(layer: _Own) -> int:
     """Elements of the packed weight."""
-    count = math.prod(_used_shape(layer, layer.conv.weight.shape))
+    count = math.prod(_used_shape(layer))
     for rule in (layer.shape.rows, layer.shape.columns):
         count = count // rule.kernel * rule.taps * rule.up
     if layer.shape.up_t > 1:
@@ -130,14 +170,14 @@ def _count(layer: Layer) -> int:
     return count
 
 
-def _used_shape(layer: Layer, shape: tuple[int, ...]) -> tuple[int, ...]:
-    outputs, *rest = shape
-    if flat_in_time(layer, shape):
+def _used_shape(layer: _Own) -> tuple[int, ...]:
+    outputs, *rest = layer.weight
+    if flat_in_time(layer, layer.weight):
         rest = [rest[0], *rest[2:]]
     return (layer.outputs or outputs, *rest)
 
 
-def _upsampled_axes(layer: Layer) -> int:
+def _upsampled_axes(layer: _Own) -> int:
     shape = layer.shape
     return sum(up > 1 for up in (shape.rows.up, shape.columns.up, shape.up_t))
 
