@@ -70,8 +70,8 @@ class Builder:
             groups=_groups(norm),
             time_rule=TimeRule.SAME if self._still else time,
         )
-        layer = Layer(shape, module, norm, silu, None, outputs, self._still)
-        return self._add(replace(layer, replicate=self._replicate))
+        own = {"outputs": outputs, "still": self._still, "replicate": self._replicate}
+        return self._add(Layer(shape, module, norm, silu, **own))
 
     def attention(
         self,
