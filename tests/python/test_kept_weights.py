@@ -80,7 +80,7 @@ def test_what_packing_takes_is_said_of_calls_that_pack(vae, kept) -> None:
     _, second = truetile.decode(vae, latents(1, 1, 1), mode="exact")
     program = program_of(vae, "decode", still=True)
     packing = packing_bytes(program, torch.device("cpu"), torch.float32, patched=False)
-    (plan,) = plans_for(program, (1, 1, 1, 4), 4, launches=False)
+    (plan,) = plans_for(program, (1, 1, 1, 4), 4, torch.device("cpu"))
     assert plan.bytes < packing, "packing takes the most"
     saved = packing - plan.bytes
     assert first.rungs[-1]["bytes"] - second.rungs[-1]["bytes"] == saved
@@ -114,6 +114,20 @@ def test_two_vaes_of_one_structure_are_kept_apart(vae, packings) -> None:
     assert not torch.equal(first, second)
     assert torch.equal(decode(vae), first) and torch.equal(decode(other), second)
     assert len(packings) == 2
+
+
+def test_nothing_is_copied_for_another_vae(vae, kept, monkeypatch) -> None:
+    copied = []
+    uploaded = kept_weights._uploaded
+    counted = lambda entry, device: (copied.append(entry), uploaded(entry, device))[1]  # noqa: E731
+    monkeypatch.setattr(kept_weights, "_uploaded", counted)
+    other = copy.deepcopy(vae)
+    decode(vae)
+    decode(other)
+    assert not copied
+    decode(vae)
+    decode(other)
+    assert len(copied) == 2 and copied[0] is not copied[1]
 
 
 def added(weight) -> None:

@@ -39,6 +39,14 @@ class _Entry:
     def bytes(self) -> int:
         return _taken(self.flat.numel())
 
+    def is_of(self, now: Sequence[torch.Tensor]) -> bool:
+        """Whether the larger ones of these weights lie where they lay; nothing is read of them."""
+        memories = (mark.memory for mark in self.marks)
+        return len(self.marks) == len(now) and all(
+            memory is None or memory == id(weight.untyped_storage())
+            for memory, weight in zip(memories, now, strict=True)
+        )
+
     def fits(self, now: Sequence[torch.Tensor]) -> bool:
         return len(self.marks) == len(now) and all(map(Mark.fits, self.marks, now))
 
@@ -79,10 +87,14 @@ class KeptWeights:
             return None
         now = list(_stored(program, port, dtype))
         for number, entry in candidates:
+            if not entry.is_of(now):
+                continue
+            # On its way while the values are compared; in vain only where some were changed.
+            weights = _uploaded(entry, port.device)
             if entry.fits(now):
                 self._entries.pop(number, None)
                 self._entries[number] = entry  # the last one to go
-                return _uploaded(entry, port.device)
+                return weights
         return None
 
     def keep(self, program: Program, port: VaePort, dtype: torch.dtype, weights: Weights) -> None:
