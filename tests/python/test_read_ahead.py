@@ -172,3 +172,18 @@ def test_on_the_cpu_nothing_is_staged() -> None:
     with source.reading(parts):
         assert not threads()
         assert all(source.read(*part).shape == (5, 4, 8, 3) for part in parts)
+
+
+@pytest.mark.parametrize("layout", ["latents", "pixels"])
+def test_a_clip_is_sent_as_it_lies(layout: str) -> None:
+    """Putting its channels elsewhere takes the host as long as ten copies."""
+    clip = torch.rand(4, 5, 16, 8)
+    if layout == "pixels":
+        clip = clip.permute(1, 2, 3, 0).contiguous().permute(3, 0, 1, 2)
+    source = ClipSource(clip, lambda x: x * 2 - 1, torch.device("cpu"), torch.float32)
+    whole = Span(0, 5), Span(0, 16)
+    assert source._view(*whole).is_contiguous()
+    for frames, rows in (whole, (Span(1, 3), Span(2, 9))):
+        made = source.of(Span(0, 5)).read(frames, rows)
+        part = clip[:, frames.begin : frames.end, rows.begin : rows.end]
+        assert torch.equal(made, part.permute(1, 2, 3, 0) * 2 - 1) and made.is_contiguous()

@@ -48,7 +48,7 @@ class Staged(ClipSource):
         Staged.reads += 1
         staged = self._ahead.take((frames, rows))
         assert staged is not None, f"not announced: {frames}, {rows}"
-        converted = self._convert(staged.movedim(-1, 1))[0].permute(1, 2, 3, 0)
+        converted = self._convert(self._planar(staged))[0].permute(1, 2, 3, 0)
         return converted.to(self._dtype, copy=True).contiguous()
 
 

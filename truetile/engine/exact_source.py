@@ -46,6 +46,8 @@ class ClipSource:
         self._clip, self._convert = clip, convert
         self._device, self._dtype = device, dtype
         self._apart = device.type == "cuda" and clip.device.type == "cpu"
+        # As images lie; latents have rows innermost.
+        self._channels_last = clip.stride(0) < clip.stride(3)
         self._ahead: ReadAhead | None = None
         if self._apart:
             self._stream = torch.cuda.Stream(device)
@@ -84,7 +86,7 @@ class ClipSource:
             moved = self._land(frames, rows)
         else:
             moved = self._view(frames, rows).to(self._device)
-        converted = self._convert(moved.movedim(-1, 1))[0].permute(1, 2, 3, 0)
+        converted = self._convert(self._planar(moved))[0].permute(1, 2, 3, 0)
         made = torch.empty(converted.shape, dtype=self._dtype, device=self._device)
         made.copy_(converted)
         if self._apart:
@@ -92,9 +94,13 @@ class ClipSource:
         return made
 
     def _view(self, frames: Span, rows: Span) -> torch.Tensor:
-        """[1, t, h, w, C]: images lie with their channels innermost, so that rows are copied."""
+        """[1, t, h, w, C] or [1, C, t, h, w], as it lies: in another order the host is slow."""
         part = self._clip[None, :, frames.begin : frames.end, rows.begin : rows.end]
-        return part.movedim(1, -1)
+        return part.movedim(1, -1) if self._channels_last else part
+
+    def _planar(self, part: torch.Tensor) -> torch.Tensor:
+        """[1, C, t, h, w] of what `_view` gave."""
+        return part.movedim(-1, 1) if self._channels_last else part
 
     def _land(self, frames: Span, rows: Span) -> torch.Tensor:
         own = torch.cuda.current_stream(self._device)
