@@ -154,15 +154,23 @@ def test_opcheck():
     torch.library.opcheck(torch.ops.truetile.conv_few_outputs.default, args)
 
 
-@pytest.mark.parametrize("columns", [61, 64])
-@pytest.mark.parametrize("taps_t", [1, 3])
-def test_the_engine_takes_it_for_a_decoders_last_convolution(taps_t, columns):
+def last_layer(taps_t):
     three = AxisRule(3, 1, 1, 1)
-    layer = StreamLayer(LayerKind.CONV, 0, 96, 3, -1, taps_t, three, three)
-    x, weight, out = case((2, 6, columns, 96), 3, taps_t, torch.bfloat16, "cuda")
-    assert few_outputs.serves(layer, x.device, x.dtype)
-    assert not few_outputs.serves(layer, x.device, torch.float32)
-    packed = weight.movedim(-1, 1) if taps_t == 3 else weight[:, 0].movedim(-1, 1)
+    return StreamLayer(LayerKind.CONV, 0, 96, 3, -1, taps_t, three, three)
+
+
+def test_the_engine_leaves_stills_and_float32_to_others():
+    device = torch.device("cuda")
+    assert few_outputs.serves(last_layer(3), device, torch.bfloat16)
+    assert not few_outputs.serves(last_layer(3), device, torch.float32)
+    assert not few_outputs.serves(last_layer(1), device, torch.bfloat16)
+
+
+@pytest.mark.parametrize("columns", [61, 64])
+def test_the_engine_takes_it_for_a_decoders_last_convolution(columns):
+    layer = last_layer(3)
+    x, weight, out = case((2, 6, columns, 96), 3, 3, torch.bfloat16, "cuda")
+    packed = weight.movedim(-1, 1)
     before = native.status()["calls"].get("conv_few_outputs: native", 0)
     made = convolve(x, Packed(packed, None, None, None, None, None), layer)
     assert native.status()["calls"]["conv_few_outputs: native"] == before + 1
