@@ -12,6 +12,7 @@ from .plan import Span, _core
 
 __all__ = [
     "BACKEND",
+    "AttentionWay",
     "AxisRule",
     "Handover",
     "LayerFrames",
@@ -27,6 +28,7 @@ __all__ = [
     "StripRows",
     "TimeRule",
     "ValueRows",
+    "attention_bytes",
     "attention_choices",
     "attention_piece",
     "attention_rows",
@@ -49,6 +51,7 @@ BACKEND = "python" if _native is None else "native"
 
 if TYPE_CHECKING or _native is None:
     from .native.stream import (
+        AttentionWay,
         AxisRule,
         Handover,
         LayerFrames,
@@ -63,6 +66,7 @@ if TYPE_CHECKING or _native is None:
         StripRows,
         TimeRule,
         ValueRows,
+        attention_bytes,
         attention_choices,
         attention_piece,
         attention_rows,

@@ -16,6 +16,10 @@ void bind_layers(py::module_& module) {
       .value("TIME_DOWN", LayerKind::kTimeDown)
       .value("CLIP_ATTENTION", LayerKind::kClipAttention)
       .value("SHUFFLE", LayerKind::kShuffle);
+  py::enum_<AttentionWay>(module, "AttentionWay", "How attention is computed.")
+      .value("FUSED", AttentionWay::kFused)
+      .value("PRODUCTS", AttentionWay::kProducts)
+      .value("MATH", AttentionWay::kMath);
   py::enum_<TimeRule>(module, "TimeRule", "What becomes of the frames behind the first one.")
       .value("SAME", TimeRule::kSame)
       .value("DOUBLE", TimeRule::kDouble)
@@ -67,16 +71,16 @@ void bind_layers(py::module_& module) {
       .field("residual_channels", &StreamLayer::residual_channels)
       .field("groups", &StreamLayer::groups)
       .field("time_rule", &StreamLayer::time_rule)
-      .field("products", &StreamLayer::products)
+      .field("way", &StreamLayer::way)
       .done()
       .def(py::init<LayerKind, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
                     AxisRule, AxisRule, bool, Shuffle, Shuffle, std::int64_t, std::int64_t,
-                    TimeRule, bool>(),
+                    TimeRule, AttentionWay>(),
            arg("kind"), arg("source"), arg("in_channels"), arg("out_channels"),
            arg("residual") = -1, arg("kernel_t") = 1, arg("rows") = AxisRule{},
            arg("columns") = AxisRule{}, arg("padded") = true, arg("shuffle") = Shuffle{},
            arg("shortcut") = Shuffle{}, arg("residual_channels") = 0, arg("groups") = 0,
-           arg("time_rule") = TimeRule::kSame, arg("products") = false)
+           arg("time_rule") = TimeRule::kSame, arg("way") = AttentionWay::kFused)
       .def_property_readonly("attends", &StreamLayer::attends)
       .def_property_readonly("up_t", &StreamLayer::up_t)
       .def_property_readonly("taps_t", &StreamLayer::taps_t)
@@ -168,8 +172,10 @@ void bind_schedule(py::module_& module) {
       .def_property_readonly("call_bytes", &Schedule::call_bytes)
       .def_property_readonly("landing_bytes", &Schedule::landing_bytes)
       .def_property_readonly("peak_bytes", &Schedule::peak_bytes);
-  module.def("attention_rows", &attention_rows, arg("tokens"));
-  module.def("attention_choices", &attention_choices, arg("tokens"));
+  module.def("attention_rows", &attention_rows, arg("tokens"), arg("way"));
+  module.def("attention_choices", &attention_choices, arg("tokens"), arg("way"));
+  module.def("attention_bytes", &attention_bytes, arg("tokens"), arg("rows"), arg("channels"),
+             arg("elem_bytes"), arg("way"));
   module.def("attention_piece", &attention_piece, arg("tokens"), arg("rows"));
 }
 

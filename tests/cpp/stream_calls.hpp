@@ -40,11 +40,9 @@ struct CallBytes {
 }
 
 inline void add_attention(CallBytes& call, const Schedule& s, std::size_t at) {
-  const std::int64_t tokens = s.tokens(at);
-  const std::int64_t queries = s.queries(at);
-  std::int64_t values = tokens + 2 * attention_piece(tokens, queries);
-  if (!s.layers()[at].products) values += tokens + 2 * queries;
-  call.held.push_back((values * s.made(at)[3] + queries * tokens) * 8 + queries * tokens * 4);
+  // What each way takes is compared with torch in tests/python/test_attention.py.
+  const AttentionWay way = s.layers()[at].way;
+  call.held.push_back(attention_bytes(s.tokens(at), s.queries(at), s.made(at)[3], 8, way));
 }
 
 inline void add_convolution(CallBytes& call, const Schedule& s, std::size_t at,

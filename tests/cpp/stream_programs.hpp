@@ -142,7 +142,7 @@ class ProgramMaker {
   void attend() {
     StreamLayer& layer = add(random_.one_in(3) ? LayerKind::kClipAttention : LayerKind::kAttention);
     layer.padded = false;
-    layer.products = random_.one_in(2);
+    layer.way = static_cast<AttentionWay>(random_.in(0, 2));
   }
   void time(LayerKind kind) { add(kind); }
   void resample_time(TimeRule rule) {

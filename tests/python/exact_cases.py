@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from live_bytes import LiveBytes
 
-from truetile.engine.attention import products_serve
+from truetile.engine.attention import attention_way
 from truetile.engine.exact import ExactRun
 from truetile.engine.exact_job import ExactJob, exact_run
 from truetile.engine.exact_weights import pack
@@ -43,8 +43,10 @@ def clip_size(source: torch.Tensor) -> tuple[int, int, int, int]:
 
 
 def program_for(module, operation: str, source: torch.Tensor) -> Program:
+    """As it runs where the module's weights are; the clip may still be on the host."""
     program = program_of(module, operation, still=source.shape[2] == 1)
-    return program.attending(products_serve(source.device.type, source.dtype))
+    weight = next(module.parameters())
+    return program.attending(attention_way(weight.device.type, weight.dtype))
 
 
 def program_plans(module, operation: str, source: torch.Tensor) -> list[StreamPlan]:

@@ -9,6 +9,13 @@ from truetile.families.program import Program
 from truetile.native.stream.layer import clean_cuts
 from truetile.stream import LayerKind, StreamPlan, candidates, make_passes, pass_targets
 
+# Of SD 1.5 and SDXL.
+FULL = {
+    "block_out_channels": (128, 256, 512, 512),
+    "layers_per_block": 2,
+    "norm_num_groups": 32,
+}
+
 
 def kl_module(**changes):
     """An AutoencoderKL whose norms have weights of their own and whose values are of order one."""

@@ -30,7 +30,7 @@ def programs(draw: st.DrawFn) -> dict:
             for name in blocks
         ],
         "groups": draw(st.integers(0, 1)),
-        "products": draw(st.booleans()),
+        "way": draw(st.sampled_from(["FUSED", "PRODUCTS", "MATH"])),
         "suffix": "" if alone else "_ALL",
         "clip": (
             begin + unit * draw(st.integers(1 - begin, 3)),
@@ -84,8 +84,8 @@ def layers_of(module: ModuleType, case: dict) -> list:
         elif name == "down":
             add("CONV", out, rule=(3, 2, 0, 1, 1))
         elif name in ("attention", "clip_attention"):
-            how = {"groups": case["groups"], "products": case["products"]}
-            add(name.upper(), channels, padded=False, **how)
+            way = getattr(module.AttentionWay, case["way"])
+            add(name.upper(), channels, padded=False, groups=case["groups"], way=way)
         elif name in ("up_both", "down_both"):
             rule = (3, 1, 1, 1, 2) if name == "up_both" else (3, 2, 1, 1, 1)
             time = _time(module, case, "DOUBLE" if name == "up_both" else "HALVE")

@@ -11,7 +11,7 @@ from exact_cases import (
     program_for,
     run_program,
 )
-from kl_cases import kl_module, pass_plans, picture
+from kl_cases import FULL, kl_module, pass_plans, picture
 
 from truetile.stream import candidates
 
@@ -19,11 +19,6 @@ pytest.importorskip("diffusers")
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("full_float32")]
 
 SMALL = {"block_out_channels": (64, 128), "norm_num_groups": 32}
-FULL = {
-    "block_out_channels": (128, 256, 512, 512),
-    "layers_per_block": 2,
-    "norm_num_groups": 32,
-}
 
 
 def source_for(operation: str, rows: int, columns: int) -> torch.Tensor:

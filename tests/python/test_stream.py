@@ -66,6 +66,8 @@ def _layer(module: ModuleType, changes: dict):
             fields[name] = module.Shuffle(**rule)
         elif name == "time_rule":
             fields[name] = getattr(module.TimeRule, value)
+        elif name == "way":
+            fields[name] = getattr(module.AttentionWay, value)
         elif name != "kind":
             fields[name] = value
     return module.StreamLayer(kind, **fields)
@@ -94,12 +96,34 @@ def test_schedules_agree_in_every_field(case: dict, data: st.DataObject) -> None
     assert results[0] == results[1]
 
 
-@given(st.integers(1, 1 << 21))
-def test_choices_of_queries_agree(tokens: int) -> None:
-    found = [module.attention_choices(tokens) for module in _backends()]
-    assert found[0] == found[1]
+WAYS = st.sampled_from([way.name for way in twin.AttentionWay])
+
+
+@given(st.integers(1, 1 << 21), WAYS)
+def test_choices_of_queries_agree(tokens: int, way: str) -> None:
+    found, usual = [], []
+    for module in _backends():
+        named = getattr(module.AttentionWay, way)
+        found.append(module.attention_choices(tokens, named))
+        usual.append(module.attention_rows(tokens, named))
+    assert found[0] == found[1] and usual[0] == usual[1]
     assert sorted(set(found[0]), reverse=True) == found[0]
     assert 1 <= found[0][-1] <= found[0][0] <= tokens
+    assert 1 <= usual[0] <= tokens
+
+
+@given(st.integers(1, 1 << 18), st.data(), st.integers(1, 1024), st.sampled_from([2, 4]), WAYS)
+def test_bytes_of_attention_agree(
+    tokens: int, data: st.DataObject, channels: int, elem_bytes: int, way: str
+) -> None:
+    rows = data.draw(st.integers(1, tokens))
+    found = [
+        module.attention_bytes(
+            tokens, rows, channels, elem_bytes, getattr(module.AttentionWay, way)
+        )
+        for module in _backends()
+    ]
+    assert found[0] == found[1]
 
 
 @given(programs())
@@ -271,7 +295,7 @@ def test_errors_of_a_clip_read_alike() -> None:
 def test_layers_are_equal_and_found_again_by_all_that_they_hold() -> None:
     others = [{"kind": "SHUFFLE"}, {"source": 1}, {"in_channels": 5}, {"out_channels": 5}]
     others += [{"residual": 1}, {"kernel_t": 2}, {"padded": False}, {"residual_channels": 1}]
-    others += [{"groups": 2}, {"time_rule": "HALVE"}, {"products": True}]
+    others += [{"groups": 2}, {"time_rule": "HALVE"}, {"way": "PRODUCTS"}]
     for name in ("kernel", "stride", "before", "after", "up"):
         others += [{axis: {name: 2}} for axis in ("rows", "columns")]
     for name, value in (("up", 2), ("down", 2), ("time", "DOUBLE")):

@@ -1,9 +1,10 @@
 """Attention of one wide head: what a mid block does, without its weights.
 
 Flash kernels end at 256 channels a head. Beyond, two plain products with a softmax between them
-take a fifth of the time that torch's own does (benchmarks/results/attention_h200.json). Scores stay
+take a fifth of the time that torch's own do (benchmarks/results/attention_h200.json). Scores stay
 float32 from the accumulator to the softmax; in bfloat16 its weights are rounded once, which torch's
-own may avoid: one of thirty roundings of a decode.
+own may avoid: one of thirty roundings of a decode. Where products do not serve there are fused
+kernels for any width, on NVIDIA's GPUs and on the CPU; elsewhere torch keeps scores in memory.
 """
 
 from __future__ import annotations
@@ -14,18 +15,27 @@ import torch
 import torch.nn.functional as F
 
 from .. import native
+from ..stream import AttentionWay
 
 
 @functools.cache
-def products_serve(device: str, dtype: torch.dtype) -> bool:
-    """Whether `by_products` serves a device type and dtype, and is faster than `by_sdpa`."""
-    if device != "cuda" or torch.version.cuda is None:
-        return False
+def attention_way(device: str, dtype: torch.dtype) -> AttentionWay:
+    """The fastest way on a device type; "meta" stands for an NVIDIA GPU with a torch of today."""
+    if device == "cpu":
+        return AttentionWay.FUSED
+    if device != "meta" and (device != "cuda" or torch.version.cuda is None):
+        return AttentionWay.MATH
     if dtype == torch.float32:
-        return True
-    # Normalised weights of 65,536 tokens leave float16's normal range. Scores in float32 of factors
-    # that are not: torch >= 2.8.
-    if dtype != torch.bfloat16 or "dtype_out" not in torch.ops.aten.addmm.overloads():
+        return AttentionWay.PRODUCTS
+    # Normalised weights of 65,536 tokens leave float16's normal range.
+    if dtype == torch.bfloat16 and (device == "meta" or _has_float32_scores()):
+        return AttentionWay.PRODUCTS
+    return AttentionWay.FUSED
+
+
+def _has_float32_scores() -> bool:
+    """Whether torch makes float32 products of factors that are not: torch >= 2.8."""
+    if "dtype_out" not in torch.ops.aten.addmm.overloads():
         return False
     return torch._C._dispatch_has_kernel_for_dispatch_key("aten::addmm.dtype_out", "CUDA")
 
@@ -58,6 +68,11 @@ def by_products(
 def by_sdpa(
     q: torch.Tensor, k: torch.Tensor, v: torch.Tensor, out: torch.Tensor, rows: int
 ) -> None:
-    """The same by torch's own, which may keep the scores in memory."""
+    """The same by torch's own: by a fused kernel, where there is one.
+
+    That allocates its result and, in float32, what adds up to it.
+    """
+    # Fused kernels serve batches of heads only; anything else goes to products of float32 copies.
+    keys, values = k[None, None], v[None, None]
     for few, made in zip(q.split(rows), out.split(rows), strict=True):
-        made.copy_(F.scaled_dot_product_attention(few[None], k[None], v[None])[0])
+        made.copy_(F.scaled_dot_product_attention(few[None, None], keys, values)[0, 0])

@@ -13,20 +13,17 @@ from dataclasses import dataclass
 import torch
 
 from .. import native
-from ..stream import attention_piece
+from ..stream import AttentionWay, attention_piece
 from .attention import by_products, by_sdpa
 from .exact_weights import Packed
 
 
 @dataclass(frozen=True)
 class Attention:
-    """How to attend: `causal` sees no later frame, `rows` queries are scored at a time.
-
-    `products`: by plain products, else by torch's own.
-    """
+    """How to attend: `causal` sees no later frame, `rows` queries are scored at a time."""
 
     rows: int
-    products: bool
+    way: AttentionWay
     causal: bool = False
 
 
@@ -53,7 +50,7 @@ def attend_clip(out: torch.Tensor, x: torch.Tensor, weights: Packed, how: Attent
     source, target = x.reshape(tokens, c), out.view(tokens, c)
     norm = weights.gamma, weights.beta
     native.norm_pad(source[None, None], seen[None, None], *norm, rms=weights.rms)
-    by = by_products if how.products else by_sdpa
+    by = by_products if how.way == AttentionWay.PRODUCTS else by_sdpa
     for frame in range(0, tokens, own):
         keys = seen[: frame + own]
         for at in range(frame, frame + own, piece):

@@ -11,7 +11,7 @@ from ..errors import BudgetError
 from ..families.program import Declined, Program, Roll
 from ..report import human_bytes
 from ..stream import Speed, StreamPlan, candidates, choose_plan, value_sizes
-from .attention import products_serve
+from .attention import attention_way
 from .exact_rolled_plans import rolled_plans
 from .exact_stages import Shapes, Size
 from .weight_bytes import packed_bytes, packing_bytes
@@ -164,7 +164,7 @@ def _program(port: VaePort, operation: str, source: torch.Tensor) -> Program:
         raise Declined(f"{type(port).__name__} does not tell its layers")
     still = source.dim() == 4 or source.shape[2] == 1
     program = offered(operation, still=still)
-    program = program.attending(products_serve(port.device.type, port.dtype))
+    program = program.attending(attention_way(port.device.type, port.dtype))
     reads, makes = program.shapes[0].in_channels, program.shapes[-1].out_channels
     wanted = port.pixel_channels if operation == "decode" else port.latent_channels
     if (reads, makes) != (source.shape[1], wanted):

@@ -102,7 +102,7 @@ class SegmentRun:
         layer = self._layers[at]
         x = self._buffers.source(at, layer.shape.source)
         out = self._buffers.open(at)
-        how = Attention(self._schedule.queries(at), layer.shape.products, layer.causal)
+        how = Attention(self._schedule.queries(at), layer.shape.way, layer.causal)
         clip = layer.shape.kind == LayerKind.CLIP_ATTENTION
         (attend_clip if clip else attend)(out, x, self._weights[at], how)
         self._buffers.close(at)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ..stream import LayerKind, Span, StreamLayer
+from ..stream import AttentionWay, LayerKind, Span, StreamLayer
 from .packing import Packing
 
 if TYPE_CHECKING:
@@ -103,10 +103,10 @@ class Program:
         """Equal for programs that differ in their weights only."""
         return self.family, self.operation, self.still, self.shapes, self.roll
 
-    def attending(self, products: bool) -> Program:
-        """The same with attention by plain products, or by the framework's own."""
+    def attending(self, way: AttentionWay) -> Program:
+        """The same with attention computed in this way."""
         layers = tuple(
-            replace(layer, shape=replace_shape(layer.shape, products=products))
+            replace(layer, shape=replace_shape(layer.shape, way=way))
             if layer.shape.attends
             else layer
             for layer in self.layers
@@ -124,7 +124,7 @@ def replace_shape(shape: StreamLayer, **changes) -> StreamLayer:
     """A copy with some fields changed, for either backend's type."""
     names = ("kind", "source", "in_channels", "out_channels", "residual", "kernel_t", "rows")
     names += ("columns", "padded", "shuffle", "shortcut", "residual_channels", "groups")
-    names += ("time_rule", "products")
+    names += ("time_rule", "way")
     return StreamLayer(**({name: getattr(shape, name) for name in names} | changes))
 
 

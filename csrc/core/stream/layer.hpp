@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/stream/attention.hpp"
 #include "core/stream/shuffle.hpp"
 
 namespace truetile {
@@ -79,8 +80,7 @@ struct StreamLayer {
   /// sees two frames only, so that this is done with the frames that are there, like upsampling in
   /// space.
   TimeRule time_rule = TimeRule::kSame;
-  /// Attention by two plain products instead of the framework's own, which scales copies.
-  bool products = false;
+  AttentionWay way = AttentionWay::kFused;  ///< how it attends
 
   [[nodiscard]] bool attends() const noexcept {
     return kind == LayerKind::kAttention || kind == LayerKind::kClipAttention;

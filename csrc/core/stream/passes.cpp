@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 #include <string>
+#include <tuple>
 
 #include "core/error.hpp"
 
@@ -66,13 +67,14 @@ bool has_attention(const Layers& layers, std::int64_t first, std::int64_t last) 
 std::vector<std::int64_t> query_choices(const Layers& layers, const std::vector<Size>& sizes,
                                         std::int64_t first, std::int64_t last) {
   std::int64_t most = 0;
+  AttentionWay way = AttentionWay::kFused;
   for (std::int64_t index = first; index < last; ++index) {
     const StreamLayer& layer = layers[static_cast<std::size_t>(index)];
-    if (layer.attends()) {
-      most = std::max(most, layer.tokens(sizes[static_cast<std::size_t>(index) + 1]));
-    }
+    if (!layer.attends()) continue;
+    const std::int64_t seen = layer.tokens(sizes[static_cast<std::size_t>(index) + 1]);
+    std::tie(most, way) = std::max(std::tuple(most, way), std::tuple(seen, layer.way));
   }
-  return most > 0 ? attention_choices(most) : std::vector<std::int64_t>{0};
+  return most > 0 ? attention_choices(most, way) : std::vector<std::int64_t>{0};
 }
 
 bool may_overwrite(const Layers& layers, const Size& clip, const Segment& one, std::int64_t value) {

@@ -1,7 +1,6 @@
 #include "core/stream/schedule.hpp"
 
 #include <algorithm>
-#include <bit>
 #include <utility>
 
 #include "core/error.hpp"
@@ -9,13 +8,6 @@
 namespace truetile {
 namespace {
 
-constexpr std::int64_t kScores = std::int64_t{1} << 24;  // elements of a block of attention scores
-constexpr std::int64_t kScoredRows = 128;  // at least: products of fewer rows leave a GPU idle
-constexpr std::int64_t kPiece = 4096;      // tokens: with fewer, launches take longer than the work
-// To choose from: a quarter of the usual scores at least, and four times as many at most.
-constexpr std::int64_t kMostScores = 4 * kScores;
-constexpr std::int64_t kFewestScores = kScores / 4;
-constexpr std::int64_t kFewestRows = 32;
 constexpr std::int64_t kFp32Bytes = 4;
 // Convolutions take a scratch of their own: none to 24 MiB for results of more, as measured.
 constexpr std::int64_t kConvolutionScratch = std::int64_t{24} << 20;
@@ -35,26 +27,6 @@ std::int64_t input_frames(const Layers& layers, const std::vector<Size>& sizes,
 }
 
 }  // namespace
-
-std::int64_t attention_rows(std::int64_t tokens) noexcept {
-  return std::min(tokens, std::max(kScoredRows, kScores / tokens));
-}
-
-std::vector<std::int64_t> attention_choices(std::int64_t tokens) {
-  // Powers of two: a GPU's products come in blocks of such numbers of rows.
-  const auto rows = [tokens](std::int64_t scores, std::int64_t least) {
-    const auto most = static_cast<std::uint64_t>(std::max<std::int64_t>(1, scores / tokens));
-    return std::min(tokens, std::max(least, static_cast<std::int64_t>(std::bit_floor(most))));
-  };
-  const std::int64_t fewest = rows(kFewestScores, kFewestRows);
-  std::vector<std::int64_t> found = {rows(kMostScores, kScoredRows)};
-  while (found.back() / 2 >= fewest) found.push_back(found.back() / 2);
-  return found;
-}
-
-std::int64_t attention_piece(std::int64_t tokens, std::int64_t rows) noexcept {
-  return std::min(tokens, std::max<std::int64_t>(1, kPiece / rows) * rows);
-}
 
 double layer_macs(const StreamLayer& layer, std::int64_t tokens) noexcept {
   if (layer.attends()) return static_cast<double>(2 * layer.in_channels + 2 * tokens);
@@ -126,7 +98,8 @@ std::int64_t Schedule::tokens(std::size_t at) const { return layers()[at].tokens
 
 std::int64_t Schedule::queries(std::size_t at) const {
   const std::int64_t count = tokens(at);
-  return segment_.queries > 0 ? std::min(segment_.queries, count) : attention_rows(count);
+  if (segment_.queries > 0) return std::min(segment_.queries, count);
+  return attention_rows(count, layers()[at].way);
 }
 
 /// The largest padded input of a layer: cached frames, then those of a chunk.
@@ -173,17 +146,9 @@ std::int64_t Schedule::call(std::size_t at) const {
   const StreamLayer& layer = layers()[at];
   const Size& size = made(at);
   if (layer.attends()) {
-    const std::int64_t count = tokens(at);
-    const std::int64_t rows = queries(at);
-    // The normed tokens, which are keys and values; a piece of queries and what they see.
-    std::int64_t values = count + 2 * attention_piece(count, rows);
-    // The framework's own scales copies of keys and queries, and has a result of its own.
-    if (!layer.products) values += count + 2 * rows;
-    const std::int64_t scores = rows * count;
-    // Products weigh in place where the weights are float32.
-    const bool in_place = layer.products && elem_bytes_ == kFp32Bytes;
-    const std::int64_t weights = in_place ? 0 : scores * elem_bytes_;
-    return round_up(values * size[3] * elem_bytes_ + weights + scores * kFp32Bytes, kTorchBlock);
+    const std::int64_t bytes =
+        attention_bytes(tokens(at), queries(at), size[3], elem_bytes_, layer.way);
+    return round_up(bytes, kTorchBlock);
   }
   std::int64_t frames = frames_.convolved[at];
   if (layer.kind == LayerKind::kTimeUp) frames *= 2;

@@ -26,17 +26,6 @@ struct Segment {
   bool operator==(const Segment&) const = default;
 };
 
-/// How many of `tokens` queries of attention are scored at once where nothing else is said.
-[[nodiscard]] std::int64_t attention_rows(std::int64_t tokens) noexcept;
-
-/// Numbers of queries to choose from, falling: with more at once there are fewer calls, and whole
-/// keys are read less often.
-[[nodiscard]] std::vector<std::int64_t> attention_choices(std::int64_t tokens);
-
-/// How many of `tokens` are projected at once, if `rows` are scored at once; a multiple of that, or
-/// all.
-[[nodiscard]] std::int64_t attention_piece(std::int64_t tokens, std::int64_t rows) noexcept;
-
 /// Multiply-adds for one element of a layer's output; `tokens` of a frame for attention.
 [[nodiscard]] double layer_macs(const StreamLayer& layer, std::int64_t tokens) noexcept;
 

@@ -5,6 +5,13 @@ columns, channels).
 """
 
 from ..grid import Span
+from .attention import (
+    AttentionWay,
+    attention_bytes,
+    attention_choices,
+    attention_piece,
+    attention_rows,
+)
 from .costs import Speed, StreamPlan
 from .frames import FramePlan, LayerFrames
 from .handover import Handover
@@ -13,10 +20,11 @@ from .passes import make_passes, outside_reads, pass_targets, plan_bytes
 from .placement import Buffer, Placement, place
 from .plan import candidates, choose_plan, cuts
 from .rows import LayerRows, RowPlan, StripRows, ValueRows
-from .schedule import Schedule, Segment, attention_choices, attention_piece, attention_rows
+from .schedule import Schedule, Segment
 from .shuffle import Shuffle, TimeRule, frames_read
 
 __all__ = [
+    "AttentionWay",
     "AxisRule",
     "Buffer",
     "FramePlan",
@@ -36,6 +44,7 @@ __all__ = [
     "StripRows",
     "TimeRule",
     "ValueRows",
+    "attention_bytes",
     "attention_choices",
     "attention_piece",
     "attention_rows",

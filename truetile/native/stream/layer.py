@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ..grid import require, require_range
+from .attention import AttentionWay
 from .shuffle import Shuffle, TimeRule, frames_made
 
 MAX_LAYERS = 512
@@ -96,8 +97,7 @@ class StreamLayer:
     is done with the frames that are there, like upsampling in space. `shuffle`: how a shuffle
     reads its source; `shortcut`: how any layer reads its residual of `residual_channels` (0: as
     many as its own). `groups` of the group norm before it, 0 without one: such a norm needs the
-    moments of the whole source first. `products`: attention by two plain products instead of the
-    framework's own, which scales copies.
+    moments of the whole source first. `way`: how it attends.
     """
 
     kind: LayerKind
@@ -114,7 +114,7 @@ class StreamLayer:
     residual_channels: int = 0
     groups: int = 0
     time_rule: TimeRule = TimeRule.SAME
-    products: bool = False
+    way: AttentionWay = AttentionWay.FUSED
 
     @property
     def attends(self) -> bool:

@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ..grid import require
+from .attention import attention_choices
 from .costs import store_bytes
 from .layer import LayerKind, Size, StreamLayer, value_sizes
-from .schedule import Schedule, Segment, attention_choices
+from .schedule import Schedule, Segment
 
 
 def pass_targets(layers: Sequence[StreamLayer]) -> list[int]:
@@ -109,5 +110,5 @@ def query_choices(
 ) -> list[int]:
     """Numbers of queries to choose from in layers of `span`, falling; only 0 without attention."""
     own = range(*span)
-    seen = [layers[at].tokens(sizes[at + 1]) for at in own if layers[at].attends]
-    return attention_choices(max(seen)) if seen else [0]
+    seen = [(layers[at].tokens(sizes[at + 1]), layers[at].way) for at in own if layers[at].attends]
+    return attention_choices(*max(seen)) if seen else [0]

@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..grid import require, require_range
+from .attention import attention_bytes, attention_rows
 from .frames import FramePlan, LayerFrames, frame_limits
 from .handover import Handover, handovers
 from .layer import LayerKind, Size, StreamLayer, value_sizes
@@ -30,11 +31,6 @@ from .rows import RowPlan, StripRows, row_limits
 
 BLOCK = 512  # torch's CUDA allocator hands out multiples of so many bytes
 _FP32_BYTES = 4
-_SCORES = 1 << 24  # elements of one block of attention scores
-_SCORED_ROWS = 128  # at least: products of fewer rows leave a GPU idle
-_PIECE = 4096  # tokens: with fewer, launches take longer than the work
-# To choose from: a quarter of the usual scores at least, and four times as many at most.
-_MOST_SCORES, _FEWEST_SCORES, _FEWEST_ROWS = 4 * _SCORES, _SCORES // 4, 32
 # Convolutions take a scratch of their own: none to 24 MiB for results of more, as measured.
 _CONVOLUTION_SCRATCH = 24 << 20
 # An input of so few channels is copied into blocks of pixels, which end so many columns later.
@@ -57,37 +53,6 @@ class Segment:
     keep: bool = True
     over: int = -1
     queries: int = 0
-
-
-def attention_rows(tokens: int) -> int:
-    """How many of `tokens` queries are scored at once where nothing else is said."""
-    return min(tokens, max(_SCORED_ROWS, _SCORES // tokens))
-
-
-def attention_choices(tokens: int) -> list[int]:
-    """Numbers of queries to choose from, falling.
-
-    With more at once there are fewer calls, and whole keys are read less often. Powers of two: a
-    GPU's products come in blocks of such numbers of rows.
-    """
-
-    def rows(scores: int, least: int) -> int:
-        most = 1 << (max(1, scores // tokens).bit_length() - 1)
-        return min(tokens, max(least, most))
-
-    fewest = rows(_FEWEST_SCORES, _FEWEST_ROWS)
-    found = [rows(_MOST_SCORES, _SCORED_ROWS)]
-    while found[-1] // 2 >= fewest:
-        found.append(found[-1] // 2)
-    return found
-
-
-def attention_piece(tokens: int, rows: int) -> int:
-    """How many of `tokens` are projected at once, if `rows` are scored at once.
-
-    A multiple of that, or all.
-    """
-    return min(tokens, max(1, _PIECE // rows) * rows)
 
 
 def layer_macs(layer: StreamLayer, tokens: int) -> int:
@@ -189,7 +154,9 @@ class Schedule:
     def queries(self, at: int) -> int:
         """How many of them it scores at once."""
         tokens = self.tokens(at)
-        return min(self.segment.queries, tokens) if self.segment.queries else attention_rows(tokens)
+        if self.segment.queries:
+            return min(self.segment.queries, tokens)
+        return attention_rows(tokens, self.layers[at].way)
 
     def _measure(self) -> None:
         own = range(len(self.layers))
@@ -252,17 +219,8 @@ class Schedule:
         layer = self.layers[at]
         _, _, w, c = self.made(at)
         if layer.attends:
-            tokens, rows = self.tokens(at), self.queries(at)
-            # The normed tokens, which are keys and values; a piece of queries and what they see.
-            values = tokens + 2 * attention_piece(tokens, rows)
-            if not layer.products:
-                # The framework's own scales copies of keys and queries, and has its own result.
-                values += tokens + 2 * rows
-            # Products weigh in place where the weights are float32.
-            in_place = layer.products and self.elem_bytes == _FP32_BYTES
-            weights = 0 if in_place else rows * tokens * self.elem_bytes
-            total = values * c * self.elem_bytes + weights + rows * tokens * _FP32_BYTES
-            return round_up(total, BLOCK)
+            how = self.tokens(at), self.queries(at), c, self.elem_bytes, layer.way
+            return round_up(attention_bytes(*how), BLOCK)
         # Phases are made side by side in the channels, one row and column of each too many.
         phases = layer.up_t * layer.rows.up * layer.columns.up
         result = (
