@@ -19,11 +19,12 @@ from pathlib import Path
 import torch
 from cuda_timing import median_us
 
-from truetile.engine.attention import by_products, by_sdpa, products_serve
-from truetile.stream import attention_rows
+from truetile.engine.attention import attention_way, by_products, by_sdpa
+from truetile.stream import AttentionWay
 
 TOKENS = (1024, 4096, 16384, 36864, 65536)  # SDXL at 256^2 ... 2048^2
 ROWS = (128, 256, 512, 1024, 2048, 4096, 8192, 16384)
+FUSED_ROWS = ROWS[3:]  # of torch's own, besides all at once
 MOST = 2**28  # scores at once
 CHECKED = 2048
 
@@ -57,8 +58,10 @@ def measure(dtype: torch.dtype, tokens: int, channels: int, runs: int) -> list[R
         (part.double() @ k.double().t() * channels**-0.5).softmax(-1) @ v.double()
         for part in q[picked].split(256)
     ])  # fmt: skip
-    ways = [("sdpa", by_sdpa, tokens), ("sdpa", by_sdpa, min(tokens, attention_rows(tokens)))]
-    ways += [("matmul", by_products, r) for r in ROWS if r <= tokens and r * tokens <= MOST]
+    fused = [rows for rows in FUSED_ROWS if rows < tokens]
+    ways = [("sdpa", by_sdpa, rows) for rows in (*fused, tokens)]
+    if attention_way("cuda", dtype) == AttentionWay.PRODUCTS:
+        ways += [("matmul", by_products, r) for r in ROWS if r <= tokens and r * tokens <= MOST]
     answer = []
     for way, by, rows in ways:
         call = functools.partial(whole, by, q, k, v, rows)
@@ -90,10 +93,7 @@ def main() -> int:
     print("| dtype | tokens | way | rows | ms | TFLOP/s | MiB | mean error | 99.9 % |")
     print("|---|---:|---|---:|---:|---:|---:|---:|---:|")
     rows: list[Row] = []
-    for dtype in (torch.bfloat16, torch.float32):
-        if not products_serve("cuda", dtype):
-            print(f"bench_attention: this torch has no products for {dtype}, torch's own serves")
-            continue
+    for dtype in (torch.bfloat16, torch.float16, torch.float32):
         for tokens in TOKENS:
             for row in measure(dtype, tokens, options.channels, options.runs):
                 rows.append(row)

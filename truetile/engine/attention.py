@@ -20,7 +20,7 @@ from ..stream import AttentionWay
 
 @functools.cache
 def attention_way(device: str, dtype: torch.dtype) -> AttentionWay:
-    """The fastest way on a device type; "meta" stands for an NVIDIA GPU with a torch of today."""
+    """How a device type attends; "meta" stands for an NVIDIA GPU with a torch of today."""
     if device == "cpu":
         return AttentionWay.FUSED
     if device != "meta" and (device != "cuda" or torch.version.cuda is None):
