@@ -3,36 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import asdict
 from typing import Any
 
 from ..truetile.converter import convert, undo
 from ..truetile.errors import InvalidArgument
+from . import web_routes
 
 PATH = "/truetile/convert"
 _OPTIONS = ("wrap", "checkpoints", "undo")
 
 
 def register() -> None:
-    """Adds the route; without a web server (a tool that imports the nodes) nothing happens."""
-    try:
-        from aiohttp import web
-        from server import PromptServer
+    """Adds the route; without a web server nothing happens."""
+    server = web_routes.prompt_server()
+    if server is not None:
+        web_routes.post(server, PATH, _answer)
 
-        routes = PromptServer.instance.routes
-    except (ImportError, AttributeError):
-        return
 
-    async def handle(request: Any) -> Any:
-        try:
-            body = await request.json()
-            # A large workflow takes a second: the server goes on answering meanwhile.
-            return web.json_response(await asyncio.to_thread(answer, body))
-        except (InvalidArgument, json.JSONDecodeError) as error:
-            return web.json_response({"error": str(error)}, status=400)
-
-    routes.post(PATH)(handle)
+async def _answer(body: dict) -> dict[str, Any]:
+    # A large workflow takes a second: the server goes on answering meanwhile.
+    return await asyncio.to_thread(answer, body)
 
 
 def answer(body: Any) -> dict[str, Any]:

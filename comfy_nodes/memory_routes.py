@@ -6,7 +6,6 @@ repair and growth run on the prompt thread, between prompts; phase and allocator
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,50 +15,30 @@ from ..truetile.memory import allocator
 from ..truetile.memory.core import Account
 from ..truetile.memory.growth import GrowthWatcher, kept_bytes, own_bytes
 from ..truetile.memory.repair import Repair, repair
-from . import between_prompts, memory_knobs
+from . import between_prompts, memory_knobs, web_routes
 
 PREFIX = "/truetile/memory"
+Answer = Callable[[Any, dict], Awaitable[dict]]  # of the queue of prompts and a body
 _growth = GrowthWatcher()
 
 
 def register() -> None:
-    """Adds the routes; without a web server (a tool that imports the nodes) nothing happens."""
-    try:
-        from aiohttp import web
-        from server import PromptServer
-
-        server = PromptServer.instance
-        routes = server.routes
-    except (ImportError, AttributeError):
+    """Adds the routes; without a web server nothing happens."""
+    server = web_routes.prompt_server()
+    if server is None:
         return
+    answers = {"repair": _repair, "growth": _see, "phase": _phase, "allocator": _allocator}
+    for path, answer in answers.items():
 
-    def answer(path: str, work: Callable[[Any, dict], Awaitable[dict]]) -> None:
-        async def handle(request: Any) -> Any:
-            try:
-                body = await request.json() if request.can_read_body else {}
-                if not isinstance(body, dict):
-                    raise InvalidArgument("body: must be a JSON object")
-                return web.json_response(await work(server.prompt_queue, body))
-            except (InvalidArgument, json.JSONDecodeError) as error:
-                return web.json_response({"error": str(error)}, status=400)
-            except _Busy as error:
-                return web.json_response({"error": str(error)}, status=409)
+        def work(body: dict, answer: Answer = answer) -> Awaitable[dict]:
+            return answer(server.prompt_queue, body)
 
-        routes.post(f"{PREFIX}/{path}")(handle)
-
-    answer("repair", _repair)
-    answer("growth", _see)
-    answer("phase", _phase)
-    answer("allocator", _allocator)
-
-
-class _Busy(Exception):
-    """A prompt runs or waits, and the caller does not want to."""
+        web_routes.post(server, f"{PREFIX}/{path}", work)
 
 
 async def _between(queue: Any, body: dict, work: Callable[[], dict]) -> dict:
     if not body.get("wait") and between_prompts.busy(queue):
-        raise _Busy("a prompt is running or waiting: try again later, or with wait")
+        raise web_routes.Busy("a prompt is running or waiting: try again later, or with wait")
     return await asyncio.wrap_future(between_prompts.submit(queue, work))
 
 

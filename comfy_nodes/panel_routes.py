@@ -7,46 +7,26 @@ when its lease runs out, or with its websocket; without a panel nothing is read 
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable
 from typing import Any
 
 from ..truetile import memory
 from ..truetile.errors import InvalidArgument
 from ..truetile.live import Feed, account_view
 from ..truetile.memory.monitor import watched
-from . import between_prompts, watching
+from . import between_prompts, watching, web_routes
 
 PREFIX = "/truetile/panel"
 EVENT = "truetile.panel"
 
 
 def register() -> None:
-    """Adds the routes; without a web server (a tool that imports the nodes) nothing happens."""
-    try:
-        from aiohttp import web
-        from server import PromptServer
-
-        server = PromptServer.instance
-        routes = server.routes
-    except (ImportError, AttributeError):
+    """Adds the routes; without a web server nothing happens."""
+    server = web_routes.prompt_server()
+    if server is None:
         return
     panel = Panel(server)
-
-    def answer(path: str, work: Callable[[dict], Any]) -> None:
-        async def handle(request: Any) -> Any:
-            try:
-                body = await request.json() if request.can_read_body else {}
-                if not isinstance(body, dict):
-                    raise InvalidArgument("body: must be a JSON object")
-                return web.json_response(await work(body))
-            except (InvalidArgument, json.JSONDecodeError) as error:
-                return web.json_response({"error": str(error)}, status=400)
-
-        routes.post(f"{PREFIX}/{path}")(handle)
-
     for path in ("open", "renew", "close", "offload", "report"):
-        answer(path, getattr(panel, path))
+        web_routes.post(server, f"{PREFIX}/{path}", getattr(panel, path))
 
 
 class Panel:
