@@ -37,24 +37,19 @@ __all__ = [
 _NAMES = [name for name in __all__ if name != "BACKEND"]
 
 
-def _usable(core: ModuleType | None) -> ModuleType | None:
-    """`core` with its exceptions made ours; None when it lacks a name (a stale build)."""
-    if core is None:
-        return None
-    missing = [name for name in _NAMES if not hasattr(core, name)]
-    if missing:
-        locate.refuse(locate.CORE, f"{core.__file__} lacks {', '.join(missing)}: build it again")
-        return None
+def _share_errors(core: ModuleType) -> None:
+    """Makes the core's exceptions ours."""
     for name in ("InvalidArgument", "BudgetError", "LadderExhausted"):
         ours, theirs = getattr(errors, name), getattr(core, name)
         # A second copy of this package in the process: what is raised must be both copies' error.
         if not issubclass(theirs, ours):
             both = ours if issubclass(ours, theirs) else type(name, (ours, theirs), {})
             setattr(core, name, both)
-    return core
 
 
-_core = _usable(locate.core())
+_core = locate.complete(locate.core(), _NAMES)
+if _core is not None:
+    _share_errors(_core)
 BACKEND = "python" if _core is None else "native"
 
 if TYPE_CHECKING or _core is None:

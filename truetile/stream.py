@@ -44,9 +44,7 @@ __all__ = [
 ]
 
 _NAMES = [name for name in __all__ if name not in ("BACKEND", "Span")]
-_native = _core if _core is not None and all(hasattr(_core, name) for name in _NAMES) else None
-if _core is not None and _native is None:
-    locate.refuse(locate.CORE, f"{_core.__file__} has no streaming plans: build it again")
+_native = locate.complete(_core, _NAMES)
 BACKEND = "python" if _native is None else "native"
 
 if TYPE_CHECKING or _native is None:

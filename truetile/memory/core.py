@@ -5,7 +5,6 @@ BACKEND says which. Names and meaning: truetile/native/memory.
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 from .. import errors
@@ -51,22 +50,11 @@ __all__ = [
 _NAMES = [name for name in __all__ if name != "BACKEND"]
 
 
-def _usable(core: ModuleType | None) -> ModuleType | None:
-    """The core's submodule; None when it lacks a name (a stale build)."""
-    if core is None:
-        return None
-    memory = getattr(core, "memory", None)
-    missing = [name for name in _NAMES if not hasattr(memory, name)]
-    if missing:
-        locate.refuse(locate.CORE, f"{core.__file__} lacks {', '.join(missing)}: build it again")
-        return None
-    # truetile.plan gives the core our exceptions; this may be imported alone.
-    if core.InvalidArgument is ValueError:
-        core.InvalidArgument = errors.InvalidArgument
-    return memory
-
-
-_core = _usable(locate.core())
+_whole = locate.core()
+_core = locate.complete(_whole, _NAMES, part="memory")
+# truetile.plan gives the core our exceptions; this may be imported alone.
+if _core is not None and _whole.InvalidArgument is ValueError:
+    _whole.InvalidArgument = errors.InvalidArgument
 BACKEND = "python" if _core is None else "native"
 
 if TYPE_CHECKING or _core is None:

@@ -14,7 +14,7 @@ import importlib.util
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -117,9 +117,18 @@ def _load(path: Path) -> ModuleType | None:
     return module
 
 
-def refuse(name: str, reason: str) -> None:
-    """Record that the library `name` was found and yet is not used."""
-    _reasons[name] = reason
+def complete(
+    core: ModuleType | None, names: Iterable[str], part: str | None = None
+) -> ModuleType | None:
+    """`core`, or a `part` of it; None, with the reason, where it lacks one of `names`."""
+    if core is None:
+        return None
+    found = core if part is None else getattr(core, part, None)
+    missing = [name for name in names if not hasattr(found, name)]
+    if not missing:
+        return found
+    _reasons[CORE] = f"{core.__file__} lacks {', '.join(missing)}: build it again"
+    return None
 
 
 def reasons() -> dict[str, str]:
