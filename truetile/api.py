@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import BudgetError, InvalidArgument, LadderExhausted
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     import torch
 
     from .engine.memory import PeakMark
-    from .engine.planning import Plan
     from .engine.ports import VaePort
     from .observer import Observer
 
@@ -146,6 +145,7 @@ def _run(
 ) -> tuple[torch.Tensor, Report]:
     import torch
 
+    from .engine.blended_request import blended
     from .engine.inputs import latents_of, pixels_of
     from .engine.memory import PeakMark
     from .engine.ports import Affine, port_for
@@ -156,20 +156,21 @@ def _run(
     mark = PeakMark(port.device)
     # Not inference mode: the caller may go on working in place on what it gets.
     with torch.no_grad():
-        engine = _exactly if settings.mode in ("auto", "exact") else _blended
+        engine = _exactly if settings.mode in ("auto", "exact") else blended
         result, report = engine(port, source, operation, settings, hooks)
         if operation == "decode" and not isinstance(port.finish, Affine):
             result = port.finish(result)
     return result, report(mark, time.perf_counter() - began)
 
 
-_Reporter = Callable[["PeakMark", float], Report]
+Reporter = Callable[["PeakMark", float], Report]
 
 
 def _exactly(
     port: VaePort, source: torch.Tensor, operation: str, settings: Settings, hooks: Hooks
-) -> tuple[torch.Tensor, _Reporter]:
+) -> tuple[torch.Tensor, Reporter]:
     """The exact engine where it can serve, else the ladder with the reason in the report."""
+    from .engine.blended_request import blended
     from .engine.exact_request import ExactRequest
     from .families.program import Declined
     from .memory.allocator import reserve_bytes
@@ -183,88 +184,7 @@ def _exactly(
         if settings.mode == "exact":
             raise
         reason = str(error)
-    return _blended(port, source, operation, settings, hooks, no_exact=reason)
-
-
-def _blended(
-    port: VaePort,
-    source: torch.Tensor,
-    operation: str,
-    settings: Settings,
-    hooks: Hooks,
-    no_exact: str | None = None,
-) -> tuple[torch.Tensor, _Reporter]:
-    """The ladder of tiles; `no_exact` is why the exact engine does not serve."""
-    from .engine.planning import make_plan
-    from .memory.allocator import reserve_bytes
-
-    carry = port.carry(operation) if port.time is not None else None
-    plan = make_plan(port, operation, source, settings, carried=carry is not None)
-    reserve = reserve_bytes()
-    port.prepare(plan.needed_bytes + reserve)
-    plan = plan.fitted(lambda: max(0, port.free_bytes() - reserve))
-    if no_exact is not None:
-        plan = replace(plan, why=f"{plan.why}; not the exact engine: {no_exact}")
-    result, done = _each_item(port, operation, source, carry, plan, hooks)
-    return result, lambda mark, seconds: done.report(operation, plan, mark, seconds)
-
-
-def _each_item(
-    port: VaePort,
-    operation: str,
-    source: torch.Tensor,
-    carry: Any,
-    plan: Plan,
-    hooks: Hooks,
-) -> tuple[torch.Tensor, Any]:
-    import torch
-
-    from .engine.blended import Job, TileRunner
-    from .engine.outcome import Outcome, rung_name
-    from .engine.output import HostBatch
-    from .engine.ports import Affine
-    from .memory.monitor import fed
-
-    decoding = operation == "decode"
-    channels = port.pixel_channels if decoding else port.latent_channels
-    items = source.shape[0]
-    batch = HostBatch(
-        items,
-        channels,
-        plan.output_size,
-        dtype=hooks.out_dtype or torch.float32,
-        device=port.device,
-        channels_last=decoding,
-        pin=hooks.pin,
-    )
-    outcome = Outcome()
-    heard = fed(hooks.progress)
-    ladder = plan.ladder()
-
-    def plan_now() -> str:
-        return rung_name(plan, ladder.deepest_rung)
-
-    if hooks.observer is not None:
-        picture = batch if decoding and isinstance(port.finish, Affine) else None
-        hooks.observer.begun(plan_now, plan.why, picture)
-    with batch:
-        for index in range(items):
-            ladder = plan.ladder()
-            job = Job(port, operation, source[index : index + 1], batch.item(index), carry)
-            runner = TileRunner(job, ladder, last_rung=len(plan.rungs) - 1)
-
-            def progress(done: int, total: int, index: int = index) -> None:
-                heard(index * total + done, items * total)
-
-            try:
-                runner.run(hooks.check_interrupt, progress if heard else None)
-            except LadderExhausted as error:
-                raise plan.explain(error) from None
-            outcome.add(ladder, runner)
-    tensor = batch.tensor
-    if source.dim() == 4:  # an image: the frame axis was ours
-        tensor = tensor.squeeze(1 if decoding else 2)
-    return tensor, outcome
+    return blended(port, source, operation, settings, hooks, no_exact=reason)
 
 
 __all__ = ["MODES", "BudgetError", "Settings", "decode", "encode"]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from .. import native
 from ..errors import LadderExhausted, NonFiniteError
 from ..memory import tensors
 from ..report import Report, human_bytes
@@ -22,8 +21,9 @@ from .exact_weights import Packed, pack
 from .inputs import check_finite
 from .kept_weights import KEPT
 from .memory import is_out_of_memory
-from .output import IDENTITY, HostBatch
+from .output import IDENTITY
 from .ports import Affine
+from .results import overflowed, ran_out, result_batch, tell_observer, warnings_of
 from .weight_bytes import packed_bytes
 
 if TYPE_CHECKING:
@@ -82,22 +82,13 @@ class ExactRequest:
         """
         decoding = self._operation == "decode"
         items = self._source.shape[0]
-        frames, rows, columns, channels = self._sizes()[-1]
-        batch = HostBatch(
-            items,
-            channels,
-            (frames, rows, columns),
-            dtype=hooks.out_dtype or torch.float32,
-            device=self._port.device,
-            channels_last=decoding,
-            pin=hooks.pin,
-        )
+        frames, rows, columns, _ = self._sizes()[-1]
+        size = (frames, rows, columns)
+        batch = result_batch(self._port, self._operation, items, size, hooks)
         finish = self._port.finish if decoding else IDENTITY
         # A finish that is no affine is applied to the whole result by the caller.
         finish = finish if isinstance(finish, Affine) else IDENTITY
-        if hooks.observer is not None:
-            picture = batch if decoding and isinstance(self._port.finish, Affine) else None
-            hooks.observer.begun(self._plan_now, self._plan.why, picture)
+        tell_observer(self._port, self._operation, batch, hooks, self._plan_now, self._plan.why)
         pixels = frames * rows * columns
         try:
             with batch:
@@ -188,7 +179,7 @@ class ExactRequest:
         falls = sum(len(tally.plans) - 1 for tally in self._tallies)
         why = self._plan.why
         if falls:
-            why += f"; memory ran out {falls} time{'s' if falls > 1 else ''}"
+            why += f"; {ran_out(falls)}"
         return Report(
             operation=self._operation,
             plan=describe(self._plan, last),
@@ -213,18 +204,8 @@ class ExactRequest:
     def _warnings(self, mark: PeakMark) -> list[str]:
         texts = []
         if self._float32_items:
-            texts.append(
-                f"{self._float32_items} item(s) overflowed in half precision and were computed in "
-                "float32"
-            )
-        if mark.peak_bytes() is None and mark.earlier_peak():
-            texts.append(
-                "peak unknown: this process had a higher one before "
-                f"({human_bytes(mark.earlier_peak())})"
-            )
-        if reason := native.why_twin(mark.device.type):
-            texts.append(f"native kernels were not used: {reason}")
-        return texts
+            texts.append(overflowed(self._float32_items, "item"))
+        return texts + warnings_of(mark)
 
 
 def _same(latent: torch.Tensor) -> torch.Tensor:

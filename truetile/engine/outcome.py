@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import native
-from ..report import Report, human_bytes
+from ..report import Report
+from .results import overflowed, ran_out, warnings_of
 
 if TYPE_CHECKING:
     from ..plan import Ladder
@@ -65,7 +65,7 @@ class Outcome:
         if not falls:
             return plan.why
         steps = " -> ".join(rung_name(plan, r) for r in used)
-        return f"{plan.why}; memory ran out {falls} time{'s' if falls > 1 else ''}: {steps}"
+        return f"{plan.why}; {ran_out(falls)}: {steps}"
 
     def _warnings(self, plan: Plan, kept: list[int], exact: bool, mark: PeakMark) -> list[str]:
         texts = []
@@ -73,18 +73,8 @@ class Outcome:
         if chunked and not plan.options.carried:
             texts.append("chunks in time were blended: this VAE has no causal cache to carry")
         if self._repeated:
-            texts.append(
-                f"{self._repeated} tile(s) overflowed in half precision and were computed in "
-                "float32"
-            )
-        if mark.peak_bytes() is None and mark.earlier_peak():
-            texts.append(
-                "peak unknown: this process had a higher one before "
-                f"({human_bytes(mark.earlier_peak())})"
-            )
-        if reason := native.why_twin(mark.device.type):
-            texts.append(f"native kernels were not used: {reason}")
-        return texts
+            texts.append(overflowed(self._repeated, "tile"))
+        return texts + warnings_of(mark)
 
 
 def rung_name(plan: Plan, rung: int) -> str:
