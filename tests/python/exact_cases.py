@@ -161,4 +161,6 @@ def check_live_bytes(module, operation: str, source: torch.Tensor) -> None:
         _, run = program_run(program, source, [plan])
         with LiveBytes() as live:
             run.run()
-        assert 0.5 * plan.bytes <= live.peak <= plan.bytes + live.largest_norm, plan.describe()
+        assert 0.5 * plan.bytes <= live.peak <= plan.bytes, plan.describe()
+        # A copy of what is merged, which a norm may read in place, and three steps of a norm.
+        assert live.twin_copies <= 4
