@@ -65,7 +65,7 @@ def main(folder: Path) -> None:
         server.start()
         try:
             server.post("/settings", _SETTINGS)
-            url = f"http://127.0.0.1:{server.port}"
+            url = server.address
             with Editor(url, Path(scratch) / "chromium", window=_WINDOW) as editor:
                 run(server, editor, "truetile_image")
                 take(editor, _NODES, folder / "quick_start.webp", edge=16)

@@ -95,7 +95,7 @@ def main(out: Path) -> None:
         try:
             server.post("/settings", _SETTINGS)
             server.pretend_models(MODELS)
-            url = f"http://127.0.0.1:{server.port}"
+            url = server.address
             with Editor(url, Path(folder) / "chromium", window=_WINDOW) as editor:
                 for name, (prompt, note) in PROMPTS.items():
                     workflow = tidy(editor.call(_LAYOUT, prompt, name, note), name)

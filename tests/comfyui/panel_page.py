@@ -32,6 +32,12 @@ class PanelPage:
         self.wait_for(_ENABLED)
         return self.editor.call("async () => document.querySelector('.tt-said').innerText")
 
+    def run(self, workflow: dict) -> None:
+        """Loads a workflow and queues it; the panel shows that it runs."""
+        self.editor.call("async (document) => { await app.loadGraphData(document) }", workflow)
+        self.editor.call("async () => { await app.queuePrompt(0) }")
+        self.wait_for("document.querySelector('.tt-running')")
+
     def theme(self, name: str) -> None:
         set_it = "async (name) => { await app.extensionManager.setting.set(%s, name) }"
         self.editor.call(set_it % "'Comfy.ColorPalette'", name)

@@ -67,6 +67,10 @@ class ComfyServer:
     def log(self) -> str:
         return (self.base / "server.log").read_text(errors="replace")
 
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
     def start(self, timeout: float = 180.0) -> None:
         """Returns when the server answers. Raises RuntimeError with the end of its log."""
         with socket.socket() as probe:
@@ -111,14 +115,14 @@ class ComfyServer:
         self._process = None
 
     def get(self, path: str, timeout: float = 30.0):
-        url = f"http://127.0.0.1:{self.port}{path}"
+        url = self.address + path
         with urllib.request.urlopen(url, timeout=timeout) as answer:
             data = answer.read()
         return json.loads(data) if "json" in answer.headers.get_content_type() else data.decode()
 
     def post(self, path: str, body: dict | None = None):
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}",
+            self.address + path,
             json.dumps(body or {}).encode(),
             {"Content-Type": "application/json"},
         )

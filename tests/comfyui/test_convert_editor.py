@@ -50,7 +50,7 @@ def editor(server, tmp_path_factory):
     from workflow_prompts import MODELS
 
     server.pretend_models(MODELS)  # before the editor comes up: it asks once for what there is
-    url = f"http://127.0.0.1:{server.port}"
+    url = server.address
     with Editor(url, tmp_path_factory.mktemp("chromium")) as running:
         yield running
 

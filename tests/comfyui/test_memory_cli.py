@@ -33,7 +33,7 @@ def meminfo(key: str) -> int:
 
 @pytest.fixture
 def url(server) -> str:
-    return f"http://127.0.0.1:{server.port}"
+    return server.address
 
 
 def long_prompt() -> dict:

@@ -40,7 +40,7 @@ def test_node_is_listed_and_explained(server, node):
     assert info["category"] == "TrueTile"
     inputs = {**info["input"].get("required", {}), **info["input"].get("optional", {})}
     assert all(entry[-1].get("tooltip") for entry in inputs.values())
-    url = f"http://127.0.0.1:{server.port}/extensions/{PACK_NAME}/docs/{node}.md"
+    url = f"{server.address}/extensions/{PACK_NAME}/docs/{node}.md"
     page = urllib.request.urlopen(url, timeout=30).read().decode()
     assert all(f"`{name}`" in page for name in inputs)
 
@@ -178,7 +178,7 @@ def test_the_report_node_shows_a_plot(server, theme, paper):
     (entry,) = shown["images"]
     assert entry["type"] == "temp" and shown["text"]
     query = f"filename={entry['filename']}&subfolder={entry['subfolder']}&type={entry['type']}"
-    url = f"http://127.0.0.1:{server.port}/view?{query}"
+    url = f"{server.address}/view?{query}"
     with urllib.request.urlopen(url, timeout=30) as answer:
         assert answer.headers["Content-Type"] == "image/png"
         picture = Image.open(io.BytesIO(answer.read())).convert("RGB")

@@ -38,7 +38,7 @@ def test_outputs_are_those_of_the_stock_nodes_and_a_report(server):
 
 @pytest.mark.parametrize("node", NODES)
 def test_help_page_is_served_and_names_every_input(server, node):
-    url = f"http://127.0.0.1:{server.port}/extensions/{PACK_NAME}/docs/{node}.md"
+    url = f"{server.address}/extensions/{PACK_NAME}/docs/{node}.md"
     page = urllib.request.urlopen(url, timeout=30).read().decode()
     for name in server.get(f"/object_info/{node}")[node]["input"]["required"]:
         assert f"`{name}`" in page, f"{node}.md does not explain {name}"

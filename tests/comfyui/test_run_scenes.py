@@ -78,7 +78,7 @@ def baseline(out: Path) -> dict:
 
 def test_a_killed_runner_resumes_and_loses_no_scene(server, tmp_path) -> None:
     """Killed while the second of three runs: the first is kept, the second found again."""
-    out, url = tmp_path / "out", f"http://127.0.0.1:{server.port}"
+    out, url = tmp_path / "out", server.address
     long = {"frames": 17, "size": 256}
     scenes = write(
         tmp_path / "scenes", a=scene("a", 1, 96), b=scene("b", **long), c=scene("c", 1, 112)
@@ -108,7 +108,7 @@ def test_a_killed_runner_resumes_and_loses_no_scene(server, tmp_path) -> None:
 
 
 def test_cached_outputs_are_told_apart_and_runs_compared(server, tmp_path) -> None:
-    out, url = tmp_path / "out", f"http://127.0.0.1:{server.port}"
+    out, url = tmp_path / "out", server.address
     scenes = write(tmp_path / "scenes", x=scene("x", 5, 128), y=scene("y", 1, 144))
     said = run(scenes, "--repeat", 2, "--server", url, "--out", out)
     assert "2/4 x#2: 0.0 s, every output from the cache" in said
@@ -136,7 +136,7 @@ def test_cached_outputs_are_told_apart_and_runs_compared(server, tmp_path) -> No
 
 
 def test_failed_scenes_do_not_stop_the_others(server, tmp_path) -> None:
-    out, url = tmp_path / "out", f"http://127.0.0.1:{server.port}"
+    out, url = tmp_path / "out", server.address
     refused = {"1": {"class_type": "NoSuchNode", "inputs": {}}}
     broken = scene("b", 1, 96)
     broken["1"]["inputs"]["frames"] = 4096
