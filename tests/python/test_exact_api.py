@@ -47,7 +47,10 @@ def test_auto_is_exact_where_the_layers_are_known() -> None:
     pixels, report = truetile.decode(vae, z)
     assert difference(pixels, reference(vae, z)) <= 1e-5
     assert report.exact and report.work_factor == 1.0 and report.plan.startswith("Wan 2.1")
-    assert report.rungs[-1]["outcome"] == "done" and not report.warnings[1:]
+    assert report.rungs[-1]["outcome"] == "done"
+    # Of this process, not of the call.
+    known = ("peak unknown", "native kernels were not used")
+    assert all(text.startswith(known) for text in report.warnings)
     back, report = truetile.encode(vae, pixels)
     assert difference(back, vae.encode(pixels.movedim(-1, 1) * 2 - 1).latent_dist.mode()) <= 1e-5
     assert report.exact and report.operation == "encode"

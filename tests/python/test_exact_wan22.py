@@ -110,9 +110,12 @@ def test_half_precision_is_no_worse_than_the_module(dtype, operation: str) -> No
             return module.decode(source).sample.float()
         return module.encode(source).latent_dist.mode().float()
 
-    source = latents(3, 6, 5) if operation == "decode" else pixels(9, 96, 80)
-    reference = run(wan22(), source)
-    half, source = wan22().to(dtype), source.to(dtype)
+    # Enough values for a thousandth of them to say something.
+    changes = {"z_dim": 16, "latents_mean": [0.0] * 16, "latents_std": [1.0] * 16}
+    changes = {} if operation == "decode" else changes
+    source = latents(3, 6, 5) if operation == "decode" else pixels(9, 224, 192)
+    reference = run(wan22(**changes), source)
+    half, source = wan22(**changes).to(dtype), source.to(dtype)
     own = (run(half, source) - reference).abs().flatten()
     plan = program_plans(half, operation, source)[-1]
     result = run_exact(half, operation, source, plan)
