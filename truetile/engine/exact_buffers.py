@@ -19,6 +19,15 @@ class Strip(NamedTuple):
     values: tuple[ValueRows, ...]
 
 
+class Step(NamedTuple):
+    """One chunk of one strip; `following` is the strip after it."""
+
+    strip: Strip
+    following: Strip | None
+    chunk: tuple[LayerFrames, ...]
+    last_chunk: bool
+
+
 def strips_of(schedule: Schedule) -> list[Strip]:
     """All strips of a schedule, in order."""
     rows = (schedule.strip(index) for index in range(schedule.strip_count))
@@ -28,7 +37,7 @@ def strips_of(schedule: Schedule) -> list[Strip]:
 class PaddedInput(NamedTuple):
     """A layer's padded input [t, h, w, C] in one chunk of one strip, and parts of it."""
 
-    padded: torch.Tensor  # cached frames, then its own
+    frames: torch.Tensor  # cached ones, then its own
     cached: torch.Tensor
     own: torch.Tensor
     last: torch.Tensor  # what the next chunk has as its cached frames
@@ -41,9 +50,10 @@ class Reader(Protocol):
 
 
 class SegmentBuffers:
-    """Everything that lives as long as a segment runs, and views of it in one strip and chunk.
+    """Everything that lives as long as a segment runs, and views of it in one step.
 
-    Layers and what they make are counted from the segment's first one. Tensors are [t, h, w, C].
+    Layers and what they make are counted from the segment's first one, `first` in the program.
+    Tensors are [t, h, w, C].
     """
 
     def __init__(self, schedule: Schedule, read: Reader, output: Output, **new) -> None:
@@ -54,20 +64,33 @@ class SegmentBuffers:
         self._lines, self._caches = own[1 : layers + 1], own[layers + 1 :]
         self._pieces: dict[tuple[int, tuple[int, ...]], torch.Tensor] = {}
         self._inputs: dict[tuple[int, ...], PaddedInput] = {}
-        self._first, self._last = schedule.segment.first, len(self._lines) - 1
+        self.first, self._last = schedule.segment.first, len(self._lines) - 1
         self._columns = [size[2] for size in schedule.sizes]
         self._sizes = [schedule.made(at) for at in range(len(self._lines))]
         self._offsets = [offset // schedule.elem_bytes for offset in schedule.offsets]
         self._handovers = [schedule.handover(at) for at in range(len(self._lines))]
+        self._sources: list[torch.Tensor] = []
+        self._targets: list[torch.Tensor] = []
 
-    def begin(self, strip: Strip, chunk: tuple[LayerFrames, ...]) -> None:
-        """What follows is of this strip and chunk."""
-        self._strip, self._chunk = strip, chunk
+    def begin(self, step: Step) -> None:
+        """What follows is of this step."""
+        self._strip, self._chunk = step.strip, step.chunk
         self._windows: dict[int, torch.Tensor] = {}
+
+    def copy(self, source: torch.Tensor, target: torch.Tensor) -> None:
+        """Copies a box with the next `flush`; nothing that waits may read what another writes."""
+        self._sources.append(source)
+        self._targets.append(target)
+
+    def flush(self) -> None:
+        """Copies what waits, in one launch."""
+        if self._sources:
+            native.copy_boxes(self._sources, self._targets)
+            self._sources, self._targets = [], []
 
     def rows(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
         """Rows of any value of the program: of a window, or from outside."""
-        at = value - 1 - self._first
+        at = value - 1 - self.first
         if at < 0:
             return self._read(value, frames, rows)
         begin = self._strip.values[at].window.begin
@@ -82,10 +105,11 @@ class SegmentBuffers:
         return self.rows(value, self._chunk[at].read, self._strip.layers[at].read)
 
     def open(self, at: int) -> torch.Tensor | None:
-        """Memory for the new rows of what a layer makes; the retained rows are put before them.
+        """Memory for the new rows of what a layer makes; its retained rows come with a flush.
 
         None where the segment's output takes rows only when they are finished.
         """
+        self.flush()  # what waits may read memory that is this value's now
         new, frames = self._strip.layers[at].out, self._chunk[at].out
         if at == self._last:
             return self._output.target(frames, new)
@@ -95,18 +119,19 @@ class SegmentBuffers:
         kept = new.begin - window.begin
         if kept:
             lines = self._lines[at][frames.begin : frames.end, :kept]
-            native.merge(lines, None, None, values[:, :kept])
+            self.copy(lines, values[:, :kept])
         self._windows[at] = values
         return values[:, kept:]
 
     def close(self, at: int) -> None:
-        """Saves the rows of a filled window that the next strip needs."""
+        """Saves the rows of a filled window that the next strip needs, with the next flush."""
         frames = self._chunk[at].out
         if at == self._last:
             self._output.written(frames, self._strip.layers[at].out)
             return
         keep = self._strip.values[at].keep
         if keep.length:
+            self.flush()  # the retained rows, which may be kept again
             window = self._windows[at]
             self._keep(at, window[:, window.shape[1] - keep.length :])
 
@@ -154,7 +179,10 @@ class SegmentBuffers:
         return self._lines[at][frames.begin : frames.end, :kept]
 
     def keep_direct(self, at: int, padded: torch.Tensor) -> None:
-        """Saves the rows of the next layer's padded input, without cached frames, that it needs."""
+        """Saves rows of the next layer's padded input, without cached frames, with the next flush.
+
+        They are those that the next strip needs.
+        """
         keep, following = self._strip.values[at].keep, self._strip.layers[at + 1]
         begin = following.top + keep.begin - following.read.begin
         self._keep(at, padded[:, begin : begin + keep.length])
@@ -166,7 +194,7 @@ class SegmentBuffers:
     def _keep(self, at: int, rows: torch.Tensor) -> None:
         frames = self._chunk[at].out
         lines = self._lines[at][frames.begin : frames.end, : rows.shape[1]]
-        native.merge(rows, None, None, lines)
+        self.copy(rows, lines)
 
     def _piece(self, index: int, shape: tuple[int, ...]) -> torch.Tensor:
         """A piece of the workspace: of layer i the padded input is 2i, its window 2i + 1.

@@ -59,7 +59,7 @@ def fill_joined(
 
 def fill_direct(
     inner: torch.Tensor,
-    kept: torch.Tensor,
+    kept: int,
     made: torch.Tensor | None,
     added: Added | None,
     layer: StreamLayer,
@@ -67,15 +67,12 @@ def fill_direct(
     weights: Packed,
     silu: bool,
 ) -> None:
-    """Fills `inner` with its `kept` rows and, behind them, the norm of what `made` merges into."""
-    begin = rows.top + kept.shape[1]
-    if kept.shape[1]:
-        inner[:, : rows.top].zero_()
-        native.merge(kept, None, None, inner[:, rows.top : begin])
+    """Fills `inner` behind so many `kept` rows with the norm of what `made` merges into."""
+    begin = rows.top + kept
     if made is None:
         inner[:, begin:].zero_()
         return
-    top = 0 if kept.shape[1] else rows.top
+    top = 0 if kept else rows.top
     out = inner[:, begin - top :]
     pads = {**_pads(inner, made, layer, rows), "top": top}
     left = pads["left"]

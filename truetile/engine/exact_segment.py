@@ -12,19 +12,11 @@ from ..families.program import Layer, Program
 from ..stream import Handover, LayerKind, Schedule, Shuffle, Span
 from .cudnn import rounded_heights
 from .exact_attention import Attention, attend, attend_clip
-from .exact_buffers import Reader, SegmentBuffers, strips_of
+from .exact_buffers import Reader, SegmentBuffers, Step, strips_of
 from .exact_carry import Carry
-from .exact_layers import (
-    convolve,
-    fill_direct,
-    fill_joined,
-    fill_padded,
-    replicate_edges,
-    unread_frames,
-    write_rows,
-    write_time,
-)
+from .exact_layers import convolve, write_rows, write_time
 from .exact_output import Output
+from .exact_padded import PaddedInputs
 from .exact_parts import parts_of, residual_part
 from .exact_shuffle import move
 from .exact_weights import Packed
@@ -76,19 +68,24 @@ class SegmentRun:
         schedule, new = self._schedule, self._new
         strips, chunks = self._strips, self._chunks
         own = range(len(self._layers))
-        self._heights = [rounded_heights(strips, at, new["device"]) for at in own]
+        heights = [rounded_heights(strips, at, new["device"]) for at in own]
         self._buffers = SegmentBuffers(schedule, self._read, self._output, **new)
-        for self._strip, self._following in itertools.zip_longest(strips, strips[1:]):
+        places = self._layers, self._weights, self._buffers, heights
+        self._inputs = PaddedInputs(*places, self._carry, self._leaves)
+        for self._strip, following in itertools.zip_longest(strips, strips[1:]):
             for self._chunk in chunks:
-                self._last_chunk = self._chunk is chunks[-1]
-                self._buffers.begin(self._strip, self._chunk)
-                self._step(check_interrupt)
-                step_done(self._strip.layers[-1].out, self._last_chunk)
+                last_chunk = self._chunk is chunks[-1]
+                self._step(Step(self._strip, following, self._chunk, last_chunk), check_interrupt)
+                step_done(self._strip.layers[-1].out, last_chunk)
 
-    def _step(self, check_interrupt: Callable[[], None] | None) -> None:
+    def _step(self, step: Step, check_interrupt: Callable[[], None] | None) -> None:
+        self._buffers.begin(step)
+        self._inputs.begin(step)
         for at, layer in enumerate(self._layers):
             if check_interrupt is not None:
                 check_interrupt()
+            if self._waiting is None:
+                self._buffers.flush()  # else with what the next layer copies
             if layer.shape.kind == LayerKind.CONV:
                 self._convolution(at)
             elif layer.shape.kind == LayerKind.SHUFFLE:
@@ -97,6 +94,7 @@ class SegmentRun:
                 self._attention(at)
             else:
                 self._time(at)
+        self._buffers.flush()
 
     def _attention(self, at: int) -> None:
         layer = self._layers[at]
@@ -203,69 +201,9 @@ class SegmentRun:
         move(out, x, rule, layer.packing, row=row, first=first, add=add)
 
     def _padded(self, at: int) -> torch.Tensor | None:
-        """The padded input of a layer, its cached frames in front; None without own frames.
-
-        Afterwards the cache holds the frames that the next chunk needs. There may be more rows
-        below, which hold anything.
-        """
-        layer, frames, buffers = self._layers[at], self._chunk[at], self._buffers
-        x, cache = None, buffers.cache(at)
-        if buffers.handover(at - 1) != Handover.DIRECT:
-            x = buffers.source(at, layer.shape.source)
-        count, own = layer.shape.cached_frames, frames.convolved(layer.shape.kind)
-        halving = layer.shape.kind == LayerKind.TIME_DOWN
-        first = 1 if layer.shape.kind == LayerKind.TIME_UP else 0  # where its own clip begins
-        if own.length == 0:
-            if halving and not self._last_chunk:
-                native.merge(x[-count:], None, None, cache)
-            return None
-        rows, skipped = self._strip.layers[at], unread_frames(layer.shape, frames)
-        height = self._heights[at][rows.padded]
-        made = buffers.padded(at, count, own.length, skipped, rows.padded, height)
-        begins = own.begin <= first  # the clip, or a span of it
-        carried = begins and count > 0 and self._carry is not None and self._carry.begun
-        left = layer.shape.columns.before
-        if carried:
-            self._carry.load(self._first + at, made.padded, rows, left)
-        elif halving and frames.read.begin == 0:
-            native.merge(x[:count], None, None, made.cached)
-        elif not halving and begins:
-            made.cached.zero_()
-        elif count:
-            native.merge(cache, None, None, made.cached)
-        self._fill(at, x, made.own)
-        if layer.replicate:
-            behind = 0 if carried else count
-            columns = buffers.columns(layer.shape.source)
-            starts = begins and not carried
-            replicate_edges(made.padded, behind, starts, layer.shape, rows, columns)
-        if count and not self._last_chunk:
-            native.merge(made.last, None, None, cache)
-        if count and self._last_chunk and self._carry is not None:
-            self._leave(at, made.padded)
-        return made.read
-
-    def _leave(self, at: int, padded: torch.Tensor) -> None:
-        """Keeps the end of a layer's padded input for the next span of the clip."""
-        if self._first + at in self._leaves:
-            layer, rows = self._layers[at].shape, self._strip.layers[at]
-            following = self._following and self._following.layers[at].read.begin
-            until = rows.read.end if following is None else following
-            self._carry.save(self._first + at, padded, rows, layer.columns.before, until)
-
-    def _fill(self, at: int, x: torch.Tensor | None, inner: torch.Tensor) -> None:
-        """Writes a layer's source, the last frames of `x` or what waits, into its padded input."""
-        layer, rows, buffers = self._layers[at], self._strip.layers[at], self._buffers
-        norm = (layer.shape, rows, self._weights[at], layer.silu)
+        """The padded input of a layer, with what waits merged into it."""
         made, self._waiting = self._waiting, None
-        how = buffers.handover(at - 1)
-        if how != Handover.DIRECT and made is None:
-            fill_padded(inner, x[-inner.shape[0] :], *norm)
-            return
-        added = None if made is None else (self._weights[at - 1].bias, self._plain_residual(at - 1))
-        if how == Handover.DIRECT:
-            fill_direct(inner, buffers.kept_direct(at - 1), made, added, *norm)
-            buffers.keep_direct(at - 1, inner)
-        else:
-            fill_joined(inner, *buffers.joined(at - 1), made, added, *norm)
-            buffers.close(at - 1)
+        added = None
+        if made is not None:
+            added = self._weights[at - 1].bias, self._plain_residual(at - 1)
+        return self._inputs.filled(at, made, added)
