@@ -17,9 +17,9 @@ import torch
 
 from ..families.program import Layer
 from ..stream import Schedule, Segment
-from .exact_buffers import Strip, strips_of
 from .exact_layers import convolve, convolved_frames
 from .exact_schedules import Schedules
+from .exact_steps import Strip, strips_of
 from .exact_task import Task
 from .exact_weights import Packed
 from .memory import is_out_of_memory, release

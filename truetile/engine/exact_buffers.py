@@ -2,36 +2,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeVar
 
 import torch
 
 from .. import native
-from ..stream import Handover, LayerFrames, LayerRows, Schedule, Span, ValueRows
+from ..stream import Handover, Schedule, Span, StreamLayer
 from .exact_output import Output
+from .exact_steps import Form, Step, Strip, form_of
 from .memory import carved
+from .read_ahead import Part
 
-
-class Strip(NamedTuple):
-    """The rows of one strip; the native core would make its lists anew at each look."""
-
-    layers: tuple[LayerRows, ...]
-    values: tuple[ValueRows, ...]
-
-
-class Step(NamedTuple):
-    """One chunk of one strip; `following` is the strip after it."""
-
-    strip: Strip
-    following: Strip | None
-    chunk: tuple[LayerFrames, ...]
-    last_chunk: bool
-
-
-def strips_of(schedule: Schedule) -> list[Strip]:
-    """All strips of a schedule, in order."""
-    rows = (schedule.strip(index) for index in range(schedule.strip_count))
-    return [Strip(tuple(strip.layers), tuple(strip.values)) for strip in rows]
+T = TypeVar("T")
+Copy = tuple[torch.Tensor, torch.Tensor]  # from, to
 
 
 class PaddedInput(NamedTuple):
@@ -56,26 +41,52 @@ class SegmentBuffers:
     Tensors are [t, h, w, C].
     """
 
-    def __init__(self, schedule: Schedule, read: Reader, output: Output, **new) -> None:
+    def __init__(
+        self,
+        layers: Sequence[StreamLayer],
+        schedule: Schedule,
+        read: Reader,
+        output: Output,
+        **new,
+    ) -> None:
+        self._layers = layers
         self._read, self._output = read, output
         count = -(-schedule.workspace_bytes // schedule.elem_bytes)
         own = carved([(count,), *schedule.lines, *schedule.caches], **new)
         self._workspace, layers = own[0], len(schedule.lines)
         self._lines, self._caches = own[1 : layers + 1], own[layers + 1 :]
-        self._pieces: dict[tuple[int, tuple[int, ...]], torch.Tensor] = {}
-        self._inputs: dict[tuple[int, ...], PaddedInput] = {}
         self.first, self._last = schedule.segment.first, len(self._lines) - 1
         self._columns = [size[2] for size in schedule.sizes]
         self._sizes = [schedule.made(at) for at in range(len(self._lines))]
         self._offsets = [offset // schedule.elem_bytes for offset in schedule.offsets]
         self._handovers = [schedule.handover(at) for at in range(len(self._lines))]
+        self._strip: Strip | None = None
+        # What `seen` made for strips of one form, by the number of the chunk.
+        self._known_form: Form | None = None
+        self._known: dict[int, dict[tuple[str, int], object]] = {}
         self._sources: list[torch.Tensor] = []
         self._targets: list[torch.Tensor] = []
 
     def begin(self, step: Step) -> None:
         """What follows is of this step."""
+        if step.strip is not self._strip:
+            form = form_of(step.strip, self._layers, self.first)
+            if form != self._known_form:
+                self._known.clear()
+            self._known_form = form
         self._strip, self._chunk = step.strip, step.chunk
+        self._seen = self._known.setdefault(step.number, {})
         self._windows: dict[int, torch.Tensor] = {}
+
+    def seen(self, what: str, at: int, make: Callable[[], T]) -> T:
+        """What `make` makes of views for layer `at`, once for all strips of one form.
+
+        To take a view lasts as long as a small kernel, and most strips are alike.
+        """
+        key = what, at
+        if key not in self._seen:
+            self._seen[key] = make()
+        return self._seen[key]
 
     def copy(self, source: torch.Tensor, target: torch.Tensor) -> None:
         """Copies a box with the next `flush`; nothing that waits may read what another writes."""
@@ -88,13 +99,20 @@ class SegmentBuffers:
             native.copy_boxes(self._sources, self._targets)
             self._sources, self._targets = [], []
 
-    def rows(self, value: int, frames: Span, rows: Span) -> torch.Tensor:
-        """Rows of any value of the program: of a window, or from outside."""
-        at = value - 1 - self.first
-        if at < 0:
-            return self._read(value, frames, rows)
-        begin = self._strip.values[at].window.begin
-        return self._windows[at][:, rows.begin - begin : rows.end - begin]
+    def rows(self, at: int, role: str, value: int, part: Callable[[], Part]) -> torch.Tensor:
+        """Rows of any value of the program, of a window or from outside.
+
+        `part` says which layer `at` reads as its source or its residual, the `role`.
+        """
+        index = value - 1 - self.first
+        if index < 0:
+            return self._read(value, *part())
+
+        def view() -> torch.Tensor:
+            begin, rows = self._strip.values[index].window.begin, part()[1]
+            return self._windows[index][:, rows.begin - begin : rows.end - begin]
+
+        return self.seen(role, at, view)
 
     def columns(self, value: int) -> int:
         """How wide any value of the program is."""
@@ -102,7 +120,8 @@ class SegmentBuffers:
 
     def source(self, at: int, value: int) -> torch.Tensor:
         """The rows of a value that layer `at` reads as its source."""
-        return self.rows(value, self._chunk[at].read, self._strip.layers[at].read)
+        read = self._chunk[at].read, self._strip.layers[at].read
+        return self.rows(at, "source", value, lambda: read)
 
     def open(self, at: int) -> torch.Tensor | None:
         """Memory for the new rows of what a layer makes; its retained rows come with a flush.
@@ -110,30 +129,34 @@ class SegmentBuffers:
         None where the segment's output takes rows only when they are finished.
         """
         self.flush()  # what waits may read memory that is this value's now
-        new, frames = self._strip.layers[at].out, self._chunk[at].out
         if at == self._last:
-            return self._output.target(frames, new)
+            return self._output.target(self._chunk[at].out, self._strip.layers[at].out)
+        self._windows[at], kept, new = self.seen("window", at, lambda: self._window(at))
+        if kept is not None:
+            self.copy(*kept)
+        return new
+
+    def _window(self, at: int) -> tuple[torch.Tensor, Copy | None, torch.Tensor]:
+        """The window of what a layer makes, the copy of its retained rows, and its new ones."""
+        new, frames = self._strip.layers[at].out, self._chunk[at].out
         window = self._strip.values[at].window
         _, _, columns, channels = self._sizes[at]
         values = self._piece(2 * at + 1, (frames.length, window.length, columns, channels))
         kept = new.begin - window.begin
-        if kept:
-            lines = self._lines[at][frames.begin : frames.end, :kept]
-            self.copy(lines, values[:, :kept])
-        self._windows[at] = values
-        return values[:, kept:]
+        lines = self._lines[at][frames.begin : frames.end, :kept]
+        return values, (lines, values[:, :kept]) if kept else None, values[:, kept:]
 
     def close(self, at: int) -> None:
         """Saves the rows of a filled window that the next strip needs, with the next flush."""
-        frames = self._chunk[at].out
         if at == self._last:
-            self._output.written(frames, self._strip.layers[at].out)
+            self._output.written(self._chunk[at].out, self._strip.layers[at].out)
             return
         keep = self._strip.values[at].keep
         if keep.length:
             self.flush()  # the retained rows, which may be kept again
             window = self._windows[at]
-            self._keep(at, window[:, window.shape[1] - keep.length :])
+            begin = window.shape[1] - keep.length
+            self.copy(*self.seen("keep", at, lambda: self._kept(at, window[:, begin:])))
 
     def unplaced(self, at: int) -> torch.Tensor:
         """Memory for new rows that have no place of their own."""
@@ -153,57 +176,56 @@ class SegmentBuffers:
         Of the former the convolution leaves out those `skipped`; of its `height` as any strip may
         have it, `rows` are this strip's.
         """
-        key = at, cached, own, skipped, rows, height
-        if key not in self._inputs:
-            _, _, columns, channels = self._caches[at].shape
-            whole = self._piece(2 * at, (cached + own, height, columns, channels))
-            padded = whole[:, :rows]
-            parts = padded[:cached], padded[cached:], padded[own:]
-            self._inputs[key] = PaddedInput(padded, *parts, whole[skipped:])
-        return self._inputs[key]
+        _, _, columns, channels = self._caches[at].shape
+        whole = self._piece(2 * at, (cached + own, height, columns, channels))
+        padded = whole[:, :rows]
+        parts = padded[:cached], padded[cached:], padded[own:]
+        return PaddedInput(padded, *parts, whole[skipped:])
 
     def cache(self, at: int) -> torch.Tensor:
         """Cached frames of a layer, as they lie in its padded input."""
-        return self._caches[at][:, : self._strip.layers[at].padded]
+        padded = self._strip.layers[at].padded
+        return self.seen("cache", at, lambda: self._caches[at][:, :padded])
 
     def joined(self, at: int) -> tuple[torch.Tensor, int]:
         """The window of what a layer makes as the next one reads it, and its first new row."""
         begin = self._strip.layers[at + 1].read.begin
-        window = self._windows[at][:, begin - self._strip.values[at].window.begin :]
+        first = begin - self._strip.values[at].window.begin
+        window = self.seen("joined", at, lambda: self._windows[at][:, first:])
         return window, self._strip.layers[at].out.begin - begin
 
-    def kept_direct(self, at: int) -> torch.Tensor:
-        """Rows of the next layer's padded input, kept from the strip before for a direct value."""
+    def kept_direct(self, at: int, padded: torch.Tensor) -> Copy:
+        """Rows of the next layer's padded input, kept from the strip before for a direct value.
+
+        They are empty in the first strip. `padded`: the input without cached frames, to which they
+        go.
+        """
         frames, rows = self._chunk[at].out, self._strip.values[at].window
-        kept = self._strip.layers[at].out.begin - rows.begin
-        return self._lines[at][frames.begin : frames.end, :kept]
+        kept, top = self._strip.layers[at].out.begin - rows.begin, self._strip.layers[at + 1].top
+        return self._lines[at][frames.begin : frames.end, :kept], padded[:, top : top + kept]
 
     def keep_direct(self, at: int, padded: torch.Tensor) -> None:
         """Saves rows of the next layer's padded input, without cached frames, with the next flush.
 
         They are those that the next strip needs.
         """
-        keep, following = self._strip.values[at].keep, self._strip.layers[at + 1]
-        begin = following.top + keep.begin - following.read.begin
-        self._keep(at, padded[:, begin : begin + keep.length])
+
+        def kept() -> Copy:
+            keep, following = self._strip.values[at].keep, self._strip.layers[at + 1]
+            begin = following.top + keep.begin - following.read.begin
+            return self._kept(at, padded[:, begin : begin + keep.length])
+
+        self.copy(*self.seen("keep direct", at, kept))
 
     def handover(self, at: int) -> Handover:
         """How what a layer makes gets to the next one; from outside there are windows only."""
         return self._handovers[at] if at >= 0 else Handover.WINDOW
 
-    def _keep(self, at: int, rows: torch.Tensor) -> None:
+    def _kept(self, at: int, rows: torch.Tensor) -> Copy:
         frames = self._chunk[at].out
-        lines = self._lines[at][frames.begin : frames.end, : rows.shape[1]]
-        self.copy(rows, lines)
+        return rows, self._lines[at][frames.begin : frames.end, : rows.shape[1]]
 
     def _piece(self, index: int, shape: tuple[int, ...]) -> torch.Tensor:
-        """A piece of the workspace: of layer i the padded input is 2i, its window 2i + 1.
-
-        Strips and chunks are of few sizes, and a view takes as long as a small kernel.
-        """
-        key = index, shape
-        if key not in self._pieces:
-            begin = self._offsets[index]
-            count = shape[0] * shape[1] * shape[2] * shape[3]
-            self._pieces[key] = self._workspace[begin : begin + count].view(shape)
-        return self._pieces[key]
+        """A piece of the workspace: of layer i the padded input is 2i, its window 2i + 1."""
+        begin = self._offsets[index]
+        return self._workspace[begin : begin + math.prod(shape)].view(shape)

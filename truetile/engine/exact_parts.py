@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ..families.program import Layer
 from ..stream import LayerFrames, LayerRows, frames_read
-from .exact_buffers import Strip
+from .exact_steps import Strip
 from .read_ahead import Part
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Container
 
@@ -12,13 +13,14 @@ from ..families.program import Layer, Program
 from ..stream import Handover, LayerKind, Schedule, Shuffle, Span
 from .cudnn import rounded_heights
 from .exact_attention import Attention, attend, attend_clip
-from .exact_buffers import Reader, SegmentBuffers, Step, strips_of
+from .exact_buffers import Reader, SegmentBuffers
 from .exact_carry import Carry
 from .exact_layers import convolve, write_rows, write_time
 from .exact_output import Output
 from .exact_padded import PaddedInputs
 from .exact_parts import parts_of, residual_part
 from .exact_shuffle import move
+from .exact_steps import Step, strips_of
 from .exact_weights import Packed
 from .read_ahead import Part
 
@@ -69,13 +71,15 @@ class SegmentRun:
         strips, chunks = self._strips, self._chunks
         own = range(len(self._layers))
         heights = [rounded_heights(strips, at, new["device"]) for at in own]
-        self._buffers = SegmentBuffers(schedule, self._read, self._output, **new)
+        shapes = [layer.shape for layer in self._layers]
+        self._buffers = SegmentBuffers(shapes, schedule, self._read, self._output, **new)
         places = self._layers, self._weights, self._buffers, heights
         self._inputs = PaddedInputs(*places, self._carry, self._leaves)
         for self._strip, following in itertools.zip_longest(strips, strips[1:]):
-            for self._chunk in chunks:
-                last_chunk = self._chunk is chunks[-1]
-                self._step(Step(self._strip, following, self._chunk, last_chunk), check_interrupt)
+            for number, self._chunk in enumerate(chunks):
+                last_chunk = number + 1 == len(chunks)
+                step = Step(self._strip, following, number, self._chunk, last_chunk)
+                self._step(step, check_interrupt)
                 step_done(self._strip.layers[-1].out, last_chunk)
 
     def _step(self, step: Step, check_interrupt: Callable[[], None] | None) -> None:
@@ -180,8 +184,9 @@ class SegmentRun:
         layer = self._layers[at]
         if layer.shape.residual < 0:
             return None
-        part = residual_part(layer, self._strip.layers[at], self._chunk[at])
-        return self._buffers.rows(layer.shape.residual, *part)
+        place = self._strip.layers[at], self._chunk[at]
+        part = functools.partial(residual_part, layer, *place)
+        return self._buffers.rows(at, "residual", layer.shape.residual, part)
 
     def _add_residual(self, at: int, made: torch.Tensor) -> None:
         """Adds a layer's residual, if it has one, to its new rows."""
