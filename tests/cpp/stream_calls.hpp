@@ -58,7 +58,7 @@ inline void add_convolution(CallBytes& call, const Schedule& s, std::size_t at,
   const std::int64_t high = layer.rows.up > 1 ? rows.padded - 1 : rows.out.length();
   call.held.push_back(made * layer.up_t() * side * high);
   // The convolution's own scratch; no result here is so large that its bound counts.
-  call.held.push_back(round_up(call.held.back(), kTorchBlock));
+  call.held.push_back(2 * round_up(call.held.back(), kTorchBlock));
   if (layer.padded && layer.in_channels <= 4) {  // copied into blocks of pixels
     const std::int64_t cells = (layer.columns.padded(0, size[2]) + 16) * layer.in_channels;
     const std::int64_t count = frames.convolved(layer.kind).length() + layer.cached_frames();

@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "26d09d53a3ca"  # of csrc, by tools/stamp_sources.py
+SOURCES = "a90cc8b46787"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"

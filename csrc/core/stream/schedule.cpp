@@ -9,7 +9,8 @@ namespace truetile {
 namespace {
 
 constexpr std::int64_t kFp32Bytes = 4;
-// Convolutions take a scratch of their own: none to 24 MiB for results of more, as measured.
+// Convolutions take a scratch of their own, as measured: none to 24 MiB, or less than twice their
+// result where that is less.
 constexpr std::int64_t kConvolutionScratch = std::int64_t{24} << 20;
 // An input of so few channels is copied into blocks of pixels, which end so many columns later.
 constexpr std::int64_t kFewChannels = 4;
@@ -159,7 +160,7 @@ std::int64_t Schedule::call(std::size_t at) const {
   const Size result = {frames, layer.rows.up > 1 ? rows_.padded[at] - 1 : rows_.out[at],
                        layer.columns.up > 1 ? padded(at)[2] - 1 : size[2], size[3] * phases};
   const Size made_rows = {frames_.out[at], rows_.out[at], size[2], size[3]};
-  const std::int64_t scratch = std::min(kConvolutionScratch, blocks(result));
+  const std::int64_t scratch = std::min(kConvolutionScratch, 2 * blocks(result));
   // Unpadded convolutions may copy what they read; a shuffle what it makes for the host.
   std::int64_t total = blocks(result) + scratch + (layer.padded ? 0 : blocks(read(at)));
   if (layer.padded && layer.in_channels <= kFewChannels) {

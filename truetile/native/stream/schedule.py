@@ -31,7 +31,8 @@ from .rows import RowPlan, StripRows, row_limits
 
 BLOCK = 512  # torch's CUDA allocator hands out multiples of so many bytes
 _FP32_BYTES = 4
-# Convolutions take a scratch of their own: none to 24 MiB for results of more, as measured.
+# Convolutions take a scratch of their own, as measured: none to 24 MiB, or less than twice their
+# result where that is less.
 _CONVOLUTION_SCRATCH = 24 << 20
 # An input of so few channels is copied into blocks of pixels, which end so many columns later.
 _FEW_CHANNELS, _BLOCK_COLUMNS = 4, 16
@@ -234,7 +235,7 @@ class Schedule:
             # It copies nothing but what it makes for the host.
             total = 0 if at + 1 < len(self.layers) else self._blocks(made)
         else:
-            scratch = min(_CONVOLUTION_SCRATCH, self._blocks(result))
+            scratch = min(_CONVOLUTION_SCRATCH, 2 * self._blocks(result))
             # Unpadded convolutions may copy what they read.
             copied = 0 if layer.padded else self._blocks(self._read(at))
             total = self._blocks(result) + scratch + copied
