@@ -1,7 +1,7 @@
 """Attention of one wide head: what a mid block does, without its weights.
 
 Flash kernels end at 256 channels a head. Beyond, two plain products with a softmax between them
-take a fifth of the time that torch's own do (benchmarks/results/attention_h200.json). Scores stay
+take less than half of the time (benchmarks/results/attention_h200.json). Scores stay
 float32 from the accumulator to the softmax; in bfloat16 its weights are rounded once, which torch's
 own may avoid: one of thirty roundings of a decode. Where products do not serve there are fused
 kernels for any width, on NVIDIA's GPUs and on the CPU; elsewhere torch keeps scores in memory.
