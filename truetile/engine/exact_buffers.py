@@ -53,8 +53,8 @@ class SegmentBuffers:
         self._read, self._output = read, output
         count = -(-schedule.workspace_bytes // schedule.elem_bytes)
         own = carved([(count,), *schedule.lines, *schedule.caches], **new)
-        self._workspace, layers = own[0], len(schedule.lines)
-        self._lines, self._caches = own[1 : layers + 1], own[layers + 1 :]
+        self._workspace = own[0]
+        self._lines, self._caches = own[1 : len(layers) + 1], own[len(layers) + 1 :]
         self.first, self._last = schedule.segment.first, len(self._lines) - 1
         self._columns = [size[2] for size in schedule.sizes]
         self._sizes = [schedule.made(at) for at in range(len(self._lines))]

@@ -46,7 +46,8 @@ def form_of(strip: Strip, layers: Sequence[StreamLayer], first: int) -> Form:
 
     return tuple(
         (
-            *(behind(layer.source, rows.read), behind(layer.residual, rows.out)),
+            behind(layer.source, rows.read),
+            behind(layer.residual, layer.shortcut.rows(rows.out)),
             *(rows.out.begin - value.window.begin, rows.out.length, rows.read.length),
             *(rows.top, rows.bottom, rows.padded, value.window.length),
             *(value.keep.begin - value.window.begin, value.keep.length),
