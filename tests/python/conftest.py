@@ -19,20 +19,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     pytest.skip(reason)
 
 
-@pytest.fixture(params=["native", "twin"], scope="module")
-def native_or_twin(request):
-    """Ops on the CPU by the library, which must serve, and again by their twins; says which."""
+def _served_by(which: str):
+    """Within it ops on the CPU run by the library, which must serve, or by their twins."""
     from truetile import native
     from truetile.native import locate
 
-    if request.param == "twin":
+    if which == "twin":
         with locate.without_native():
-            yield request.param
+            yield which
         return
     if not locate.enabled():
         pytest.skip("TRUETILE_NATIVE=0")
     assert native.why_twin("cpu") is None
-    yield request.param
+    yield which
+
+
+@pytest.fixture(params=["native", "twin"], scope="module")
+def native_or_twin(request):
+    """All tests of a file by the library, and again by the twins; says which."""
+    yield from _served_by(request.param)
+
+
+@pytest.fixture(params=["native", "twin"])
+def which(request):
+    """The same for single tests, beside others that say themselves what serves."""
+    yield from _served_by(request.param)
 
 
 @pytest.fixture

@@ -63,17 +63,6 @@ BAD = {
 }
 
 
-@pytest.fixture(params=["native", "twin"])
-def which(request):
-    if request.param == "twin":
-        with locate.without_native():
-            yield request.param
-        return
-    if not locate.enabled():
-        pytest.skip("TRUETILE_NATIVE=0")
-    yield request.param
-
-
 @pytest.mark.parametrize("case", BAD)
 def test_blend_tile_names_what_is_wrong(which, case):
     change, message = BAD[case]

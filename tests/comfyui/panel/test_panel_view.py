@@ -106,16 +106,6 @@ _DRAW = """async (message) => {
   const widths = [...bar.children].map((part) => parseFloat(part.style.width) / 100)
   return {widths, text: document.querySelector('.truetile-panel').innerText}
 }"""
-_STOCK_WORKFLOW = """async () => {
-  await app.loadGraphData({version: 0.4, nodes: [], links: [], last_node_id: 0, last_link_id: 0})
-  const kinds = ['EmptyLatentImage', 'VAELoader', 'VAEDecode', 'PreviewImage']
-  const nodes = kinds.map((kind) => LiteGraph.createNode(kind))
-  nodes.forEach((node, at) => { app.graph.add(node); node.pos = [at * 400, 100] })
-  const [latent, loader, decode, preview] = nodes
-  latent.connect(0, decode, 0)
-  loader.connect(0, decode, 1)
-  decode.connect(0, preview, 0)
-}"""
 # How far the panel is wider than its place, and the contrast of each text in it.
 _LOOK = """async () => {
   const panel = document.querySelector('.truetile-panel')
