@@ -200,9 +200,17 @@ class SegmentBuffers:
         They are empty in the first strip. `padded`: the input without cached frames, to which they
         go.
         """
-        frames, rows = self._chunk[at].out, self._strip.values[at].window
-        kept, top = self._strip.layers[at].out.begin - rows.begin, self._strip.layers[at + 1].top
-        return self._lines[at][frames.begin : frames.end, :kept], padded[:, top : top + kept]
+
+        def kept() -> Copy:
+            frames, rows = self._chunk[at].out, self._strip.values[at].window
+            count, top = (
+                self._strip.layers[at].out.begin - rows.begin,
+                self._strip.layers[at + 1].top,
+            )
+            lines = self._lines[at][frames.begin : frames.end, :count]
+            return lines, padded[:, top : top + count]
+
+        return self.seen("kept direct", at, kept)
 
     def keep_direct(self, at: int, padded: torch.Tensor) -> None:
         """Saves rows of the next layer's padded input, without cached frames, with the next flush.

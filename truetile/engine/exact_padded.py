@@ -140,7 +140,7 @@ class PaddedInputs:
     ) -> None:
         """Puts rows that were kept as they lie there, and the norm of what waits behind them."""
         buffers = self._buffers
-        kept = buffers.seen("kept direct", at, lambda: buffers.kept_direct(at - 1, inner))
+        kept = buffers.kept_direct(at - 1, inner)
         top, count = self._step.strip.layers[at].top, kept[0].shape[1]
         if count:
             if top:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import torch
 
 from .exact_weights import Packed
-from .memory import BLOCK
+from .memory import in_blocks
 
 Weights = tuple[Packed | None, ...]
 
 
 def flat_bytes(weights: Weights) -> int:
     """Bytes of a buffer for them, in the blocks that they take one by one."""
-    return sum(_blocks(one) for one in _tensors(weights))
+    return sum(in_blocks(one.numel() * one.itemsize) for one in _tensors(weights))
 
 
 def copied_into(flat: torch.Tensor, weights: Weights) -> Weights:
@@ -33,7 +32,7 @@ def copied_into(flat: torch.Tensor, weights: Weights) -> Weights:
         # Strides without gaps: a part of a larger tensor is copied alone.
         form = torch.empty_like(value, device="meta")
         view = typed.view(value.dtype, form.shape, form.stride(), begin // value.itemsize)
-        begin += _blocks(value)
+        begin += in_blocks(value.numel() * value.itemsize)
         return view.copy_(value, non_blocking=True)
 
     return _each(weights, copied)
@@ -62,10 +61,6 @@ class _Typed:
         if dtype not in self._seen:
             self._seen[dtype] = self._flat.view(dtype)
         return self._seen[dtype].as_strided(shape, stride, offset)
-
-
-def _blocks(value: torch.Tensor) -> int:
-    return math.ceil(value.numel() * value.itemsize / BLOCK) * BLOCK
 
 
 def _tensors(weights: Weights) -> Iterator[torch.Tensor]:

@@ -59,7 +59,12 @@ def release(device: torch.device) -> None:
         torch.mps.empty_cache()
 
 
-BLOCK = 512  # bytes of torch's allocator on CUDA
+_BLOCK = 512
+
+
+def in_blocks(size: int) -> int:
+    """What `size` bytes take of torch's allocator on CUDA."""
+    return -(-size // _BLOCK) * _BLOCK
 
 
 def carved(
@@ -69,9 +74,10 @@ def carved(
 
     Of each large block that torch hands out up to a megabyte stays unused, which no plan can know.
     """
-    step = BLOCK // dtype.itemsize
+    item = dtype.itemsize
     counts = [math.prod(shape) for shape in shapes]
-    begins = [0, *itertools.accumulate(-(-count // step) * step for count in counts)]
+    taken = (in_blocks(count * item) // item for count in counts)
+    begins = [0, *itertools.accumulate(taken)]
     block = torch.empty(begins[-1], dtype=dtype, device=device)
     return [
         block[begin : begin + count].view(shape)

@@ -14,7 +14,7 @@ from ..families.program import Layer, Program
 from ..stream import StreamLayer
 from . import few_outputs
 from .blocked import blocked_size
-from .memory import BLOCK
+from .memory import in_blocks
 
 # Bytes an element of a weight that a patch changes: in float32 with what the patch adds, before
 # and after it is scaled.
@@ -157,7 +157,7 @@ def _converting(layer: _Own, dtype: torch.dtype) -> Iterator[list[int]]:
 
 
 def _allocated(sizes: list[int]) -> int:
-    return sum(-(-size // BLOCK) * BLOCK for size in sizes)
+    return sum(map(in_blocks, sizes))
 
 
 def _count(layer: _Own) -> int:
