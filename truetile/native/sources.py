@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "a90cc8b46787"  # of csrc, by tools/stamp_sources.py
+SOURCES = "37fb23fd6e27"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"

@@ -8,10 +8,8 @@
 namespace truetile::memory {
 namespace {
 
-constexpr std::int64_t kMost = std::int64_t{1} << 60;
-
 void check(const std::string& name, Bytes bytes) {
-  if (bytes) require_range(name, *bytes, 0, kMost);
+  if (bytes) require_range(name, *bytes, 0, kMostBytes);
 }
 
 void check_all(const Readings& readings, const std::vector<Owner>& owners) {

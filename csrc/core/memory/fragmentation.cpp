@@ -9,8 +9,6 @@
 namespace truetile::memory {
 namespace {
 
-constexpr std::int64_t kMost = std::int64_t{1} << 60;
-
 struct Sums {
   std::int64_t live = 0, awaiting = 0, free = 0, requested = 0, largest = 0;
 };
@@ -18,7 +16,7 @@ struct Sums {
 Sums sum_up(const Segment& segment) {
   Sums sums;
   for (const Block& block : segment.blocks) {
-    require_range("size", block.size, 0, kMost);
+    require_range("size", block.size, 0, kMostBytes);
     require_range("requested", block.requested, 0, block.size, "size", block.size);
     switch (block.state) {
       case BlockState::live:

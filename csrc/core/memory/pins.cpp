@@ -9,8 +9,6 @@
 namespace truetile::memory {
 namespace {
 
-constexpr std::int64_t kMost = std::int64_t{1} << 60;
-
 /// Addresses with their indices in the caller's list, by address.
 using Sorted = std::vector<std::pair<std::uint64_t, std::int64_t>>;
 
@@ -39,7 +37,7 @@ Pin pin_of(const Segment& segment, const Sorted& sorted) {
   pin.address = segment.address;
   std::uint64_t at = segment.address;
   for (const Block& block : segment.blocks) {
-    require_range("size", block.size, 0, kMost);
+    require_range("size", block.size, 0, kMostBytes);
     pin.size += block.size;
     if (block.state == BlockState::free) pin.free += block.size;
     if (block.state == BlockState::awaiting) pin.awaiting += block.size;

@@ -12,6 +12,8 @@ using Bytes = std::optional<std::int64_t>;
 
 inline constexpr std::int64_t kMiB = std::int64_t{1} << 20;
 inline constexpr std::int64_t kGiB = std::int64_t{1} << 30;
+/// A count beyond it is a mistake.
+inline constexpr std::int64_t kMostBytes = std::int64_t{1} << 60;
 /// torch's native allocator takes memory from the driver in segments of at least this size.
 inline constexpr std::int64_t kNativeTolerance = 2 * kMiB;
 /// Step of cudaMallocAsync's pool, and page of ComfyUI's dynamic VRAM.

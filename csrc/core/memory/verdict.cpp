@@ -39,10 +39,10 @@ class Judge {
     std::int64_t freed = 0;
     bool ok = true;
     for (const Expectation& owner : case_.owners) {
-      require_range(text("before of ", owner.owner), owner.before, 0, kMost);
+      require_range(text("before of ", owner.owner), owner.before, 0, kMostBytes);
       require_range(text("target of ", owner.owner), owner.target, 0, owner.before, "before",
                     owner.before);
-      require_range(text("after of ", owner.owner), owner.after, 0, kMost);
+      require_range(text("after of ", owner.owner), owner.after, 0, kMostBytes);
       expected_ += owner.before - owner.target;
       freed += owner.before - owner.after;
       const std::int64_t over = owner.after - owner.target;
@@ -195,8 +195,6 @@ class Judge {
     worse(Outcome::partial);
     verdict_.notes.emplace_back("neither torch's reserved bytes nor the driver's are available");
   }
-
-  static constexpr std::int64_t kMost = std::int64_t{1} << 60;
 
   const OffloadCase& case_;
   Verdict verdict_;

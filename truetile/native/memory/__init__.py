@@ -4,39 +4,30 @@ The same names, attributes, results and words as the C++ core (csrc/core/memory)
 its tests. Bytes are integers; None is "cannot be told", which is never written as 0.
 """
 
-from .account import make_account, say_bytes
-from .fragmentation import analyze
-from .pins import find_pins
+from .account import Account, make_account
+from .fragmentation import Block, Fragmentation, PoolFree, Segment, Tooth, analyze
+from .judge import judge
+from .phase import CHANNELS, RANKS, ChannelStats, PhaseStats, Sample, TorchMarks
+from .pins import Pin, find_pins
 from .sampler import Sampler, nvml_reason
 from .types import (
-    CHANNELS,
     NATIVE_TOLERANCE,
     POOL_TOLERANCE,
-    RANKS,
+    Owner,
+    Part,
+    ProcessUse,
+    Readings,
+    say_bytes,
+)
+from .verdict import (
     SECOND_READING_SECONDS,
-    Account,
-    Block,
-    ChannelStats,
     Expectation,
-    Fragmentation,
     Holder,
     LevelResult,
     Levels,
     OffloadCase,
-    Owner,
-    Part,
-    PhaseStats,
-    Pin,
-    PoolFree,
-    ProcessUse,
-    Readings,
-    Sample,
-    Segment,
-    Tooth,
-    TorchMarks,
     Verdict,
 )
-from .verdict import judge
 
 __all__ = [
     "CHANNELS",

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from ...errors import InvalidArgument
-from .types import GIB, MIB, Account, Bytes, Owner, Part, Readings
-
-_MOST = 1 << 60
+from .types import Bytes, Owner, Part, Readings, check_bytes, say_bytes
 
 
-def say_bytes(count: Bytes) -> str:
-    """`1.50 GiB`, `12.0 MiB`, `unknown`; keeps the sign."""
-    if count is None:
-        return "unknown"
-    if abs(count) >= GIB:
-        return f"{count / GIB:.2f} GiB"
-    return f"{count / MIB:.1f} MiB"
+@dataclass(frozen=True)
+class Account:
+    """Who holds a device's memory; the parts sum to `used` exactly."""
+
+    parts: tuple[Part, ...]
+    total: Bytes
+    used: Bytes
+    unknown: Bytes
+    foreign: Bytes
+    notes: tuple[str, ...]
 
 
 def make_account(readings: Readings, owners: Sequence[Owner]) -> Account:
@@ -110,13 +111,8 @@ def _add_others(sheet: _Sheet, readings: Readings) -> Bytes:
 
 def _check_all(readings: Readings, owners: Sequence[Owner]) -> None:
     for name in ("driver_total", "driver_used", "torch_allocated", "torch_reserved", "own_process"):
-        _check(name, getattr(readings, name))
+        check_bytes(name, getattr(readings, name))
     for owner in owners:
-        _check(f"bytes of {owner.name}", owner.bytes)
+        check_bytes(f"bytes of {owner.name}", owner.bytes)
     for other in readings.others or ():
-        _check(f"bytes of process {other.pid}", other.bytes)
-
-
-def _check(name: str, value: Bytes) -> None:
-    if value is not None and not 0 <= value <= _MOST:
-        raise InvalidArgument(f"{name}={value}: must be in [0, {_MOST}]")
+        check_bytes(f"bytes of process {other.pid}", other.bytes)

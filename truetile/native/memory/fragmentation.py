@@ -3,10 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ...errors import InvalidArgument
-from .account import _check
-from .types import Fragmentation, PoolFree, Segment, Tooth
+from .types import check_bytes
+
+
+@dataclass(frozen=True)
+class Block:
+    """`state` is "live", "awaiting" (another stream) or "free"."""
+
+    size: int
+    requested: int
+    state: str
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One stretch of device memory that torch's native allocator took from the driver."""
+
+    address: int
+    stream: int
+    pool: str
+    expandable: bool
+    blocks: list[Block]
+
+
+@dataclass(frozen=True)
+class PoolFree:
+    """Free memory that only one pool on one stream can use."""
+
+    pool: str
+    stream: int
+    free: int
+    largest: int
+    fragmentation: float
+
+
+@dataclass(frozen=True)
+class Tooth:
+    """A segment that a live block keeps from going back to the driver."""
+
+    address: int
+    free: int
+    live: int
+
+
+@dataclass(frozen=True)
+class Fragmentation:
+    """slack = limbo + stranded + releasable."""
+
+    reserved: int
+    allocated: int
+    slack: int
+    limbo: int
+    stranded: int
+    releasable: int
+    rounding_loss: int
+    pools: tuple[PoolFree, ...]
+    comb: tuple[Tooth, ...]
 
 
 def analyze(segments: Sequence[Segment]) -> Fragmentation:
@@ -22,7 +77,7 @@ def analyze(segments: Sequence[Segment]) -> Fragmentation:
         here = {"live": 0, "awaiting": 0, "free": 0}
         largest = 0
         for block in segment.blocks:
-            _check("size", block.size)
+            check_bytes("size", block.size)
             if not 0 <= block.requested <= block.size:
                 raise InvalidArgument(
                     f"requested={block.requested}: must be in [0, {block.size}] (size={block.size})"

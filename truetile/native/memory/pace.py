@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .types import CHANNELS, Bytes, Sample
+from .phase import CHANNELS, Sample
+from .types import Bytes
 
 STILL = 25  # samples without a change before it slows down
 MOVED = 1 << 20  # bytes

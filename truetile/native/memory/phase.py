@@ -5,10 +5,64 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .types import CHANNELS, RANKS, Bytes, ChannelStats, PhaseStats, Sample, TorchMarks
+from .types import Bytes
 
+CHANNELS = (
+    "driver_used",
+    "own_process",
+    "other_processes",
+    "torch_allocated",
+    "torch_reserved",
+    "ram",
+)
+RANKS = ("none", "sample", "high-water mark", "event")  # where a peak comes from, worst first
 _ALLOCATED, _RESERVED = CHANNELS.index("torch_allocated"), CHANNELS.index("torch_reserved")
 _SAMPLE, _HIGH_WATER, _EVENT = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class Sample:
+    """`values` by CHANNELS; seconds since the sampler was made."""
+
+    seconds: float
+    values: tuple[Bytes, ...]
+
+
+@dataclass(frozen=True)
+class TorchMarks:
+    """torch's counters and its high-water marks."""
+
+    allocated: int
+    reserved: int
+    allocated_peak: int
+    reserved_peak: int
+
+
+@dataclass(frozen=True)
+class ChannelStats:
+    """`rank` (one of RANKS) says where the peak comes from."""
+
+    peak: Bytes
+    minimum: Bytes
+    mean: Bytes
+    peak_seconds: float
+    rank: str
+    readings: int
+
+
+@dataclass(frozen=True)
+class PhaseStats:
+    """`channels` by CHANNELS; `resets`: how often torch's high-water mark fell."""
+
+    id: int
+    name: str
+    begin: float
+    end: float
+    ended: bool
+    samples: int
+    widest_gap: float
+    resets: int
+    channels: tuple[ChannelStats, ...]
 
 
 @dataclass

@@ -4,9 +4,27 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass
 
-from .account import _check
-from .types import Pin, Segment
+from .fragmentation import Segment
+from .types import check_bytes
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A segment whose free memory other blocks keep from the driver.
+
+    awaiting: bytes that another stream may still use, which nobody can move. unknown: live bytes in
+    blocks where none of the storages begins. storages: indices of those that do, ascending.
+    """
+
+    address: int
+    size: int
+    free: int
+    live: int
+    awaiting: int
+    unknown: int
+    storages: tuple[int, ...]
 
 
 def find_pins(segments: Sequence[Segment], storages: Sequence[int]) -> list[Pin]:
@@ -30,7 +48,7 @@ def _pin(segment: Segment, order: list[tuple[int, int]]) -> Pin:
     unknown, at = 0, segment.address
     inside: list[int] = []
     for block in segment.blocks:
-        _check("size", block.size)
+        check_bytes("size", block.size)
         sums[block.state] += block.size
         if block.state == "live":
             first = bisect_left(order, (at, 0))

@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from ...errors import InvalidArgument
 from .pace import Pace
-from .phase import Phase
-from .types import CHANNELS, Bytes, PhaseStats, Sample, TorchMarks
+from .phase import CHANNELS, Phase, PhaseStats, Sample, TorchMarks
+from .types import Bytes
 
 Read = Callable[[], dict[str, int]]
 _MOST_SAMPLES = 1 << 24
