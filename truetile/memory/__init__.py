@@ -21,7 +21,8 @@ from .describe import (
 )
 from .devices import CudaDevice, MemoryDevice, RamDevice, device_for
 from .monitor import Monitor, monitor
-from .offload import Outcome, Request, offload
+from .offload import Outcome, offload
+from .offload_request import Request
 from .owners import (
     Buffers,
     Holdings,
