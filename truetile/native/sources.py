@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "37fb23fd6e27"  # of csrc, by tools/stamp_sources.py
+SOURCES = "281e9abf2ca3"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"

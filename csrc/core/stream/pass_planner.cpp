@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/stream/pass_options.hpp"
 #include "core/stream/passes.hpp"
 
 namespace truetile {
@@ -15,13 +16,6 @@ namespace {
 // The next plan is smaller by at least one part in so many; once there is none, twice as many.
 constexpr std::int64_t kStep = 12;
 constexpr std::int64_t kLastStep = 4 * kStep;
-
-/// One way to run some layers, with its memory and time.
-struct Option {
-  Segment segment;
-  std::int64_t bytes = 0;
-  double seconds = 0;
-};
 
 /// Only a base, a value that alone is enough to go on from, starts a span of passes; inside a span
 /// everything is made again from its start, except that the middle of a residual block may be
@@ -33,10 +27,10 @@ class Planner {
       : layers_(layers),
         clip_(clip),
         elem_bytes_(elem_bytes),
-        speed_(speed),
         sizes_(value_sizes(layers, clip)),
         targets_(pass_targets(layers)),
-        clean_(clean_cuts(layers)) {
+        clean_(clean_cuts(layers)),
+        options_(layers, sizes_, elem_bytes, speed) {
     const auto count = static_cast<std::int64_t>(layers.size());
     stored_.insert(count);
     // Both sides of an attention are stored, so that no pass repeats it.
@@ -136,7 +130,7 @@ class Planner {
       const Segment& one = passes[at];
       const bool over = at + 1 == passes.size() && overwrites(one, start);
       if (one.keep && !over) stores += store(one.last);
-      const Option* option = fitting(one, room - stores);
+      const PassOption* option = options_.fastest(one, room - stores);
       if (option == nullptr || !(span.seconds + option->seconds < limit)) return std::nullopt;
       span.segments.push_back(option->segment);
       span.segments.back().over = over ? start : -1;
@@ -151,54 +145,6 @@ class Planner {
     const auto known = overwrites_.find(key);
     if (known != overwrites_.end()) return known->second;
     return overwrites_[key] = may_overwrite(layers_, clip_, one, value);
-  }
-
-  /// The fastest way to run a pass within `room` bytes: of each chunk the tallest strips.
-  [[nodiscard]] const Option* fitting(const Segment& one, std::int64_t room) {
-    const std::vector<std::int64_t> tallest = heights(one.first, one.last);
-    const std::int64_t frames = source_size(one.first)[0];
-    const Option* best = nullptr;
-    const auto consider = [&best, room](const Option& found) {
-      if (found.bytes > room) return;
-      if (best == nullptr || found.seconds < best->seconds) best = &found;
-    };
-    if (has_attention(layers_, one.first, one.last)) {
-      for (const std::int64_t queries : query_choices(layers_, sizes_, one.first, one.last)) {
-        consider(option(one, 0, 0, queries));
-      }
-      return best;
-    }
-    for (const std::int64_t chunk : {0, 16, 8, 4, 3, 2, 1}) {
-      if (chunk > 0 && chunk >= frames) continue;
-      // Shorter strips need less.
-      const auto at = std::partition_point(tallest.begin(), tallest.end(), [&](std::int64_t rows) {
-        return option(one, rows, chunk, 0).bytes > room;
-      });
-      if (at != tallest.end()) consider(option(one, *at, chunk, 0));
-    }
-    return best;
-  }
-
-  [[nodiscard]] std::vector<std::int64_t> heights(std::int64_t first, std::int64_t last) const {
-    return strip_heights(layers_, first, last, sizes_);
-  }
-
-  [[nodiscard]] const Option& option(Segment segment, std::int64_t rows, std::int64_t chunk,
-                                     std::int64_t queries) {
-    segment.rows = rows;
-    segment.chunk = chunk;
-    segment.queries = queries;
-    const auto key =
-        std::make_tuple(segment.first, segment.last, rows, chunk, queries, segment.keep);
-    const auto known = options_.find(key);
-    if (known != options_.end()) return known->second;
-    const Schedule schedule(layers_, sizes_, segment, elem_bytes_);
-    const Option found = {segment, schedule.peak_bytes(), segment_seconds(schedule, speed_)};
-    return options_.emplace(key, found).first->second;
-  }
-
-  [[nodiscard]] const Size& source_size(std::int64_t first) const {
-    return sizes_[static_cast<std::size_t>(layers_[static_cast<std::size_t>(first)].source)];
   }
 
   [[nodiscard]] std::int64_t store(std::int64_t value) const {
@@ -218,17 +164,13 @@ class Planner {
   const Layers& layers_;
   const Size clip_;
   std::int64_t elem_bytes_;
-  const Speed& speed_;
   std::vector<Size> sizes_;
   std::vector<std::int64_t> targets_;
   std::vector<bool> clean_;
   std::vector<double> work_ = {0.0};  // seconds up to each layer, at the full rate
   std::set<std::int64_t> stored_;
   std::vector<std::int64_t> bases_;
-  // By first and last layer, rows, chunk, queries and keep.
-  std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, bool>,
-           Option>
-      options_;
+  PassOptions options_;
   std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, bool> overwrites_;
 };
 

@@ -8,22 +8,16 @@ So spans do not depend on each other, and the fastest plan within some memory is
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from ..grid import require
-from .costs import Speed, StreamPlan, segment_seconds, store_bytes, strip_heights
+from .costs import Speed, StreamPlan, store_bytes
 from .layer import Size, StreamLayer, clean_cuts, value_sizes
-from .passes import (
-    has_attention,
-    may_overwrite,
-    outside_reads,
-    pass_targets,
-    query_choices,
-)
-from .schedule import Schedule, Segment, layer_macs
+from .pass_options import PassOptions
+from .passes import may_overwrite, outside_reads, pass_targets
+from .schedule import Segment, layer_macs
 from .shuffle import TimeRule
 
-_CHUNKS = (16, 8, 4, 3, 2, 1)
 # The next plan is smaller by at least one part in so many; once there is none, twice as many.
 _STEP, _LAST_STEP = 12, 48
 
@@ -47,34 +41,16 @@ def pass_plans(
     return plans
 
 
-@dataclass(frozen=True)
-class _Option:
-    """One way to run some layers, with its memory and time."""
-
-    segment: Segment
-    bytes: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class _Span:
-    """The passes from one base to the next; `bytes` with the stores of both."""
-
-    segments: tuple[Segment, ...]
-    bytes: int
-    seconds: float
-
-
 class _Planner:
     def __init__(
         self, layers: Sequence[StreamLayer], clip: Size, elem_bytes: int, speed: Speed
     ) -> None:
         self._layers, self._clip = layers, clip
-        self._elem_bytes, self._speed = elem_bytes, speed
+        self._elem_bytes = elem_bytes
         self._sizes = value_sizes(layers, clip)
         self._targets = pass_targets(layers)
         self._clean = clean_cuts(layers)
-        self._options: dict[Segment, _Option] = {}
+        self._options = PassOptions(layers, clip, elem_bytes, speed)
         self._ahead: dict[tuple[int, int, int], bool] = {}
         count = len(layers)
         # Both sides of an attention are stored, so that no pass repeats it.
@@ -122,7 +98,7 @@ class _Planner:
                     break
         return best.get(len(self._layers))
 
-    def _span(self, start: int, end: int, room: int, limit: float) -> _Span | None:
+    def _span(self, start: int, end: int, room: int, limit: float) -> StreamPlan | None:
         """The fastest passes between two bases that take less than `limit` seconds."""
         found = None
         for passes in self._ways(start, end):
@@ -140,7 +116,7 @@ class _Planner:
         repeated = [Segment(start, value, keep=False) for value in inner]
         yield [*repeated, Segment(start, end)]
 
-    def _run(self, passes: list[Segment], start: int, room: int, limit: float) -> _Span | None:
+    def _run(self, passes: list[Segment], start: int, room: int, limit: float) -> StreamPlan | None:
         stores = self._store(start)
         segments: list[Segment] = []
         peak, seconds = 0, 0.0
@@ -151,54 +127,19 @@ class _Planner:
             over = start if one is passes[-1] and self._may_overwrite(one, start) else -1
             if one.keep and over < 0:
                 stores += self._store(one.last)
-            option = self._fitting(one, room - stores)
+            option = self._options.fastest(one, room - stores)
             if option is None or not seconds + option.seconds < limit:
                 return None
             segments.append(replace(option.segment, over=over))
             peak = max(peak, stores + option.bytes)
             seconds += option.seconds
-        return _Span(tuple(segments), peak, seconds)
+        return StreamPlan(tuple(segments), peak, seconds)
 
     def _may_overwrite(self, one: Segment, value: int) -> bool:
         key = (one.first, one.last, value)
         if key not in self._ahead:
             self._ahead[key] = may_overwrite(self._layers, self._clip, one, value)
         return self._ahead[key]
-
-    def _fitting(self, one: Segment, room: int) -> _Option | None:
-        """The fastest way to run a pass within `room` bytes: of each chunk the tallest strips."""
-        heights = self._heights(one.first, one.last)
-        frames = self._sizes[self._layers[one.first].source][0]
-        if has_attention(self._layers, one.first, one.last):
-            choices = query_choices(self._layers, self._sizes, (one.first, one.last))
-            options = [self._option(one, 0, 0, queries) for queries in choices]
-            fitting = [option for option in options if option.bytes <= room]
-            return min(fitting, key=lambda option: option.seconds, default=None)
-        best: _Option | None = None
-        for chunk in (0, *(chunk for chunk in _CHUNKS if chunk < frames)):
-            low, high = 0, len(heights)  # shorter strips need less
-            while low < high:
-                middle = (low + high) // 2
-                if self._option(one, heights[middle], chunk).bytes <= room:
-                    high = middle
-                else:
-                    low = middle + 1
-            if low < len(heights):
-                option = self._option(one, heights[low], chunk)
-                if best is None or option.seconds < best.seconds:
-                    best = option
-        return best
-
-    def _heights(self, first: int, last: int) -> list[int]:
-        return strip_heights(self._layers, first, last, self._sizes)
-
-    def _option(self, one: Segment, rows: int, chunk: int, queries: int = 0) -> _Option:
-        segment = replace(one, rows=rows, chunk=chunk, queries=queries)
-        if segment not in self._options:
-            schedule = Schedule(self._layers, self._clip, segment, self._elem_bytes)
-            seconds = segment_seconds(schedule, self._speed)
-            self._options[segment] = _Option(segment, schedule.peak_bytes, seconds)
-        return self._options[segment]
 
     def _store(self, value: int) -> int:
         inside = 0 < value < len(self._layers)
