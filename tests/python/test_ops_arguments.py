@@ -7,7 +7,7 @@ import torch
 
 from truetile import native
 from truetile.errors import InvalidArgument
-from truetile.native import locate, ops
+from truetile.native import dispatch, locate
 
 
 def _good():
@@ -148,10 +148,10 @@ def allowed():
 
 @pytest.fixture
 def fresh_loader(monkeypatch):
-    ops._load.cache_clear()
+    dispatch._load.cache_clear()
     yield monkeypatch
     monkeypatch.undo()
-    ops._load.cache_clear()
+    dispatch._load.cache_clear()
 
 
 def test_an_old_torch_is_a_reason(allowed, fresh_loader):
@@ -168,7 +168,7 @@ def test_a_missing_library_is_a_reason(allowed, fresh_loader):
 def test_a_broken_library_is_a_reason(allowed, fresh_loader, tmp_path):
     (tmp_path / "libtruetile_ops.so").write_bytes(b"not a library")
     fresh_loader.setenv("TRUETILE_LIB_DIR", str(tmp_path))
-    fresh_loader.setattr(ops, "_has_kernel", lambda *_: False)
+    fresh_loader.setattr(dispatch, "_has_kernel", lambda *_: False)
     assert "cannot be loaded" in native.why_twin("cpu")
 
 
@@ -177,19 +177,19 @@ def test_a_cuda_library_that_cannot_run_here_is_a_reason(fresh_loader, tmp_path)
 
     class Library:
         def __init__(self, path):
-            self.truetile_ops_version = lambda: ops.BUILD.encode()
+            self.truetile_ops_version = lambda: dispatch.BUILD.encode()
             self.truetile_ops_unusable = lambda: b"CUDA driver version is insufficient"
 
     path = tmp_path / "libtruetile_ops_cuda.so"
     path.touch()
-    fresh_loader.setattr(ops, "_load", lambda device: None)  # the CPU library serves
+    fresh_loader.setattr(dispatch, "_load", lambda device: None)  # the CPU library serves
     fresh_loader.setattr(torch.version, "cuda", "13.0")
     fresh_loader.setattr(locate, "library", lambda name: path)
     fresh_loader.setattr(torch.ops, "load_library", lambda path: None)
-    fresh_loader.setattr(ops.ctypes, "CDLL", Library)
-    fresh_loader.setattr(ops, "_has_kernel", lambda *_: False)
-    with pytest.raises(ops._UnavailableError) as why:
-        ops._load_or_raise("cuda")
+    fresh_loader.setattr(dispatch.ctypes, "CDLL", Library)
+    fresh_loader.setattr(dispatch, "_has_kernel", lambda *_: False)
+    with pytest.raises(dispatch._UnavailableError) as why:
+        dispatch._load_or_raise("cuda")
     assert str(why.value) == f"{path} cannot run here: CUDA driver version is insufficient"
 
 

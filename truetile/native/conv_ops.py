@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from .ops import _decline, _run, why_twin
+from .dispatch import decline, run, why_twin
 
 if TYPE_CHECKING:
     import torch
@@ -31,10 +31,10 @@ def conv_few_outputs(x: torch.Tensor, weight: torch.Tensor, out: torch.Tensor) -
     Raises:
         InvalidArgument: an argument does not fit; the message says which, its value and the rule.
     """
-    reason = _decline(x, out)
+    reason = decline(x, out)
     if reason is None and x.dim() == 4:
         reason = why_no_conv_few_outputs(x.device, x.dtype, x.shape[3])
-    _run("conv_few_outputs", reason, (x, weight, out))
+    run("conv_few_outputs", reason, (x, weight, out))
 
 
 def why_no_conv_few_outputs(device: torch.device, dtype: torch.dtype, channels: int) -> str | None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .dispatch import decline, run
 from .grid import require
-from .ops import _decline, _run
 
 if TYPE_CHECKING:
     import torch
@@ -47,7 +47,7 @@ def group_moments(x: torch.Tensor, state: torch.Tensor, scratch: torch.Tensor, g
     Raises:
         InvalidArgument: an argument does not fit; the message says which, its value and the rule.
     """
-    _run("group_moments", _decline(x, state), (x, state, scratch, int(groups)))
+    run("group_moments", decline(x, state), (x, state, scratch, int(groups)))
 
 
 def group_affine(
@@ -75,4 +75,4 @@ def group_affine(
         InvalidArgument: an argument does not fit; the message says which, its value and the rule.
     """
     args = (state, gamma, beta, float(eps), scale, shift)
-    _run("group_affine", _decline(state, scale), args)
+    run("group_affine", decline(state, scale), args)

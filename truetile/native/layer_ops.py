@@ -1,4 +1,4 @@
-"""The ops of single layers, native or plain torch as in `ops`; frames are channels-last."""
+"""The ops of single layers, native or plain torch (see `dispatch`); frames are channels-last."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import InvalidArgument
-from .ops import _decline, _run, why_twin
+from .dispatch import decline, run, why_twin
 
 if TYPE_CHECKING:
     import torch
@@ -52,7 +52,7 @@ def norm_pad(
         InvalidArgument: an argument does not fit; the message says which, its value and the rule.
     """
     args = (x, out, scale, shift, bool(rms), bool(silu), top, bottom, left, right)
-    _run("norm_pad", _decline(x, out), args)
+    run("norm_pad", decline(x, out), args)
 
 
 def merge(
@@ -76,7 +76,7 @@ def merge(
     Raises:
         InvalidArgument: an argument does not fit; the message says which, its value and the rule.
     """
-    _run("merge", _decline(y, out), (y, bias, residual, out))
+    run("merge", decline(y, out), (y, bias, residual, out))
 
 
 def copy_boxes(sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor]) -> None:
@@ -100,7 +100,7 @@ def copy_boxes(sources: Sequence[torch.Tensor], targets: Sequence[torch.Tensor])
         raise InvalidArgument(f"copy_boxes: len(targets)={len(targets)}: {rule}")
     if count:
         reason = why_twin(sources[0].device.type)
-        _run("copy_boxes", reason, (*sources, *targets), _OVERLOADS[count])
+        run("copy_boxes", reason, (*sources, *targets), _OVERLOADS[count])
 
 
 def merge_norm_pad(
@@ -149,7 +149,7 @@ def merge_norm_pad(
         InvalidArgument: an argument does not fit; the message says which, its value and the rule.
     """
     args = (y, bias, residual, window, fresh, out, scale, shift, bool(rms), bool(silu))
-    _run("merge_norm_pad", _decline(y, window), (*args, top, bottom, left, right))
+    run("merge_norm_pad", decline(y, window), (*args, top, bottom, left, right))
 
 
 def softmax_rows(scores: torch.Tensor, out: torch.Tensor) -> None:
@@ -166,4 +166,4 @@ def softmax_rows(scores: torch.Tensor, out: torch.Tensor) -> None:
     Raises:
         InvalidArgument: an argument does not fit; the message says which, its value and the rule.
     """
-    _run("softmax_rows", _decline(scores, out), (scores, out))
+    run("softmax_rows", decline(scores, out), (scores, out))

@@ -1,6 +1,6 @@
-"""The ops, native where a library serves the call and plain torch elsewhere.
+"""Which form of an op runs: native where a library serves the call, plain torch elsewhere.
 
-Which of the two runs is decided per call and counted with its reason; `status()` shows it.
+That is decided per call and counted with its reason; `status()` shows it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import contextlib
 import ctypes
 import functools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import InvalidArgument
@@ -24,79 +24,6 @@ _LIBRARIES = {"cpu": "truetile_ops", "cuda": "truetile_ops_cuda"}
 _OLDEST_TORCH = (2, 10)
 # By op and why its twin ran, None for the native op.
 _calls: Counter[tuple[str, str | None]] = Counter()
-
-
-def blend_tile(
-    block: torch.Tensor,
-    out: torch.Tensor,
-    line_x: torch.Tensor,
-    line_y: torch.Tensor,
-    line_t: torch.Tensor,
-    use: Sequence[int],
-    lead: Sequence[int],
-    tail: Sequence[int],
-    offset: Sequence[int],
-    origin: Sequence[int],
-    out_origin: Sequence[int] | None = None,
-    *,
-    scale: float = 1.0,
-    shift: float = 0.0,
-    lo: float = float("-inf"),
-    hi: float = float("inf"),
-) -> None:
-    """Blend a box of one tile into the canvas `out`.
-
-    Tiles come in raster order of (y, x) with time inside, the boxes of one tile likewise. All
-    lengths are pixels and frames; triples are (t, y, x). Nothing is allocated by the native op,
-    nothing waits for the device.
-
-    Args:
-        block: [C, t, h, w], float32, float16 or bfloat16, any strides: a box of the tile's used
-            part.
-        out: [C, T, H, W], one of the same dtypes, any strides (an NHWC canvas comes permuted);
-            on the device of `block`, or CPU memory (pinned for the native op on CUDA; the copy
-            is then only complete when the stream is).
-        line_x: float32, contiguous [C, >= T, >= use y, >= x zone]: the weighted tail zones of
-            the tile to the left, by frame of the canvas, row of the tile and slot of the zone.
-            Like the other two it is needed where its axis has a zone, and may else be empty.
-        line_y: float32, contiguous [C, >= T, >= y zone, >= W]: those of the row of tiles above,
-            by frame of the canvas, slot and column of the canvas.
-        line_t: float32, contiguous [C, >= t zone, >= use y, >= use x]: those of the chunk
-            before, by slot and position in the tile.
-        use: lengths of the tile's used part.
-        lead: lengths of its fade-in zones; index i of a zone of p has weight (i + 0.5) / p.
-        tail: lengths of its fade-out zones, which hold 1 minus the next tile's lead weights.
-            lead + tail <= use.
-        offset: where `block` lies in the used part.
-        origin: where the used part lies in the canvas, which the line buffers count in.
-        out_origin: where it lies in `out`, when `out` is not the whole canvas. What becomes final
-            of the box must fit; an entry may be as low as -offset.
-        scale: finished values are clamped as value * scale + shift to [lo, hi]; NaN stays NaN.
-        shift: see scale.
-        lo: see scale.
-        hi: see scale.
-
-    Raises:
-        InvalidArgument: an argument does not fit; the message says which, its value and the rule.
-    """
-    args = (block, out, line_x, line_y, line_t, list(use), list(lead), list(tail), list(offset))
-    args += (list(origin), list(origin if out_origin is None else out_origin))
-    args += (float(scale), float(shift), float(lo), float(hi))
-    _run("blend_tile", _decline(block, out), args)
-
-
-def count_nonfinite(x: torch.Tensor, counts: torch.Tensor) -> None:
-    """Count what is not finite in `x`, without waiting for the device.
-
-    Args:
-        x: float32, float16 or bfloat16, any shape and strides.
-        counts: int64 [2] on the same device; the number of NaN is added to counts[0], of
-            infinities to counts[1].
-
-    Raises:
-        InvalidArgument: an argument does not fit; the message says which, its value and the rule.
-    """
-    _run("count_nonfinite", _decline(x, counts), (x, counts))
 
 
 def status() -> dict[str, Any]:
@@ -129,7 +56,8 @@ def why_twin(device: str) -> str | None:
     return _load(device)
 
 
-def _run(op: str, reason: str | None, args: tuple[Any, ...], overload: str = "default") -> None:
+def run(op: str, reason: str | None, args: tuple[Any, ...], overload: str = "default") -> None:
+    """Run the native op, or for a `reason` its twin; `overload` of the native op."""
     _calls[op, reason] += 1
     if reason:
         from . import twins
@@ -156,7 +84,7 @@ def _native(op: str, overload: str) -> Callable[..., None]:
     return getattr(getattr(torch.ops.truetile, op), overload)
 
 
-def _decline(x: torch.Tensor, written: torch.Tensor) -> str | None:
+def decline(x: torch.Tensor, written: torch.Tensor) -> str | None:
     """Why the native op cannot serve this call; None when it can."""
     # Every call asks: a tensor's flags are quicker than making its device, and that one's name.
     if reason := why_twin("cuda" if x.is_cuda else x.device.type):
