@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from . import plan
 from .native import locate
-from .plan import Span, _core
+from .plan import Span
 
 __all__ = [
     "BACKEND",
@@ -44,10 +45,11 @@ __all__ = [
 ]
 
 _NAMES = [name for name in __all__ if name not in ("BACKEND", "Span")]
-_native = locate.complete(_core, _NAMES)
-BACKEND = "python" if _native is None else "native"
+# Its spans are those of the plan: both native, or neither.
+_core = locate.complete(locate.core() if plan.BACKEND == "native" else None, _NAMES)
+BACKEND = "python" if _core is None else "native"
 
-if TYPE_CHECKING or _native is None:
+if TYPE_CHECKING or _core is None:
     from .native.stream import (
         AttentionWay,
         AxisRule,
@@ -79,4 +81,4 @@ if TYPE_CHECKING or _native is None:
         value_sizes,
     )
 else:
-    globals().update({name: getattr(_native, name) for name in _NAMES})
+    globals().update({name: getattr(_core, name) for name in _NAMES})

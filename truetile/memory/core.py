@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .. import errors
 from ..native import locate
 
 __all__ = [
@@ -48,13 +47,7 @@ __all__ = [
 ]
 
 _NAMES = [name for name in __all__ if name != "BACKEND"]
-
-
-_whole = locate.core()
-_core = locate.complete(_whole, _NAMES, part="memory")
-# truetile.plan gives the core our exceptions; this may be imported alone.
-if _core is not None and _whole.InvalidArgument is ValueError:
-    _whole.InvalidArgument = errors.InvalidArgument
+_core = locate.complete(locate.core(), _NAMES, part="memory")
 BACKEND = "python" if _core is None else "native"
 
 if TYPE_CHECKING or _core is None:

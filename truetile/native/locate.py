@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 
+from .. import errors
 from .sources import BUILD
 
 # One fixed top-level name: the pack may be imported under several package names in one process,
@@ -89,7 +90,7 @@ def other_build(path: object, version: str) -> str:
 
 
 def core() -> ModuleType | None:
-    """The C++ core as a module, loaded once a process; None when it may not or cannot be used."""
+    """The C++ core, loaded once a process, raising our errors; None when it cannot be used."""
     path = library(CORE)
     if path is None:
         return None
@@ -100,7 +101,18 @@ def core() -> ModuleType | None:
     if version != BUILD:
         _reasons[CORE] = other_build(module.__file__, version)
         return None
+    _share_errors(module)
     return module
+
+
+def _share_errors(core: ModuleType) -> None:
+    """Makes the core's exceptions ours."""
+    for name in ("InvalidArgument", "BudgetError", "LadderExhausted"):
+        ours, theirs = getattr(errors, name), getattr(core, name)
+        # A second copy of this package in the process: what is raised must be both copies' error.
+        if not issubclass(theirs, ours):
+            both = ours if issubclass(ours, theirs) else type(name, (ours, theirs), {})
+            setattr(core, name, both)
 
 
 def _load(path: Path) -> ModuleType | None:
