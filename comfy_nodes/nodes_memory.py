@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 from comfy_api.latest import io
@@ -10,7 +9,7 @@ from comfy_api.latest import io
 from ..truetile.memory.plot import THEMES
 from . import host, memory_report, memory_service
 from .memory_service import ACTIONS, Checkpoint
-from .schema import output, report_output, schema
+from .schema import advanced, output, report_output, schema
 
 
 class AnyType(str):
@@ -26,7 +25,19 @@ class AnyType(str):
 ANY = io.Custom(AnyType("*"))
 
 
-class MemoryCheckpoint(io.ComfyNode):
+class MemoryNode(io.ComfyNode):
+    """Takes any wire, and runs in every prompt."""
+
+    @classmethod
+    def validate_inputs(cls, input_types: dict | None = None) -> bool:
+        return True  # this switches off the check that v0.3.64 does on type names
+
+    @classmethod
+    def fingerprint_inputs(cls, **_: Any) -> float:
+        return float("nan")  # never equal to itself
+
+
+class MemoryCheckpoint(MemoryNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
@@ -78,14 +89,14 @@ class MemoryCheckpoint(io.ComfyNode):
                     "reserve_gib",
                     "What TrueTile's own plans leave free until the next checkpoint or the end "
                     "of the prompt, in GiB. 0: only what TRUETILE_RESERVE_GIB says.",
-                    **_advanced(io.Float.Input),
+                    **_added_later(io.Float.Input),
                 ),
                 io.String.Input(
                     "private_modules",
                     default="",
                     tooltip="Models that custom nodes keep for themselves, by the class name that "
                     "a report gives, separated by commas. An offload moves them to main memory.",
-                    **_advanced(io.String.Input),
+                    **_added_later(io.String.Input),
                 ),
             ],
             outputs=[
@@ -103,14 +114,6 @@ class MemoryCheckpoint(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, input_types: dict | None = None) -> bool:
-        return True  # any wire: this switches off the check that v0.3.64 does on type names
-
-    @classmethod
-    def fingerprint_inputs(cls, **_: Any) -> float:
-        return float("nan")  # never equal to itself: a checkpoint runs in every prompt
-
-    @classmethod
     def execute(
         cls, anything: Any, model: Any = None, clip: Any = None, vae: Any = None, **values: Any
     ) -> io.NodeOutput:
@@ -121,7 +124,7 @@ class MemoryCheckpoint(io.ComfyNode):
         return output(anything, model, clip, vae, checked.free, report=checked.text)
 
 
-class MemoryReport(io.ComfyNode):
+class MemoryReport(MemoryNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
@@ -145,7 +148,7 @@ class MemoryReport(io.ComfyNode):
                     default=THEMES[0],
                     tooltip="Colours of the plot on the node. The page in output/memory follows "
                     "the browser.",
-                    **_advanced(io.Combo.Input),
+                    **_added_later(io.Combo.Input),
                 ),
             ],
             outputs=[
@@ -157,14 +160,6 @@ class MemoryReport(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, input_types: dict | None = None) -> bool:
-        return True
-
-    @classmethod
-    def fingerprint_inputs(cls, **_: Any) -> float:
-        return float("nan")
-
-    @classmethod
     def execute(
         cls, name: str, clear: bool, plot: str = THEMES[0], anything: Any = None
     ) -> io.NodeOutput:
@@ -174,7 +169,7 @@ class MemoryReport(io.ComfyNode):
         return output(anything, report.json, report=text, picture=report.picture)
 
 
-class FreeMemoryProbe(io.ComfyNode):
+class FreeMemoryProbe(MemoryNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         return schema(
@@ -205,14 +200,6 @@ class FreeMemoryProbe(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, input_types: dict | None = None) -> bool:
-        return True
-
-    @classmethod
-    def fingerprint_inputs(cls, **_: Any) -> float:
-        return float("nan")
-
-    @classmethod
     def execute(cls, probe_largest_block: bool, anything: Any = None) -> io.NodeOutput:
         found, text = memory_service.probe(probe_largest_block)
         free = _number(found.torch)
@@ -232,7 +219,6 @@ def _gib(name: str, tooltip: str, **more: Any) -> Any:
     return io.Float.Input(name, tooltip=tooltip, **limits, **more)
 
 
-def _advanced(kind: Any) -> dict[str, bool]:
-    """Folded away in editors that know it, and not required of prompts made before it existed."""
-    known = inspect.signature(kind.__init__).parameters
-    return {"optional": True} | ({"advanced": True} if "advanced" in known else {})
+def _added_later(kind: Any) -> dict[str, bool]:
+    """Folded away, and not required of prompts made before it existed."""
+    return {"optional": True} | advanced(kind)

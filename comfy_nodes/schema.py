@@ -89,10 +89,12 @@ def output(*results: Any, report: str, picture: bytes | None = None) -> io.NodeO
     return io.NodeOutput(*results, report, ui=shown)
 
 
+def advanced(kind: Any) -> dict[str, bool]:
+    """The option that folds an input away, where this ComfyUI knows it."""
+    known = inspect.signature(kind.__init__).parameters
+    return {"advanced": True} if "advanced" in known else {}
+
+
 def _advanced_int(name: str, default: int, low: int, high: int, step: int, tooltip: str) -> Any:
-    # `advanced` folds an input away in editors that know it; older ComfyUI refuses the word.
-    known = inspect.signature(io.Int.Input.__init__).parameters
-    extra = {"advanced": True} if "advanced" in known else {}
-    return io.Int.Input(
-        name, default=default, min=low, max=high, step=step, tooltip=tooltip, **extra
-    )
+    limits = {"default": default, "min": low, "max": high, "step": step}
+    return io.Int.Input(name, tooltip=tooltip, **limits, **advanced(io.Int.Input))

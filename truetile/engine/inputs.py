@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 def latents_of(port: VaePort, samples: torch.Tensor) -> torch.Tensor:
     """`samples` as the engine wants them: [B, C, T, h, w] for video, [B, C, h, w] for images."""
     _check_tensor("samples", samples)
-    video = port.time is not None
-    wanted = "[B, C, T, h, w] for this video VAE" if video else "[B, C, h, w] for this image VAE"
-    if samples.dim() != (5 if video else 4):
-        raise InvalidArgument(f"samples of shape {_shape(samples)}: must be {wanted}")
+    _check_axes(port, "samples", samples, "[B, C, T, h, w]", "[B, C, h, w]")
     if samples.shape[1] != port.latent_channels:
         raise InvalidArgument(
             f"samples of shape {_shape(samples)}: must have {port.latent_channels} channels for "
@@ -31,10 +28,7 @@ def latents_of(port: VaePort, samples: torch.Tensor) -> torch.Tensor:
 def pixels_of(port: VaePort, pixels: torch.Tensor) -> torch.Tensor:
     """User pixels [B, (T,) H, W, C] in [0, 1], cropped to whole latents, channels first."""
     _check_tensor("pixels", pixels)
-    video = port.time is not None
-    wanted = "[B, T, H, W, C] for this video VAE" if video else "[B, H, W, C] for this image VAE"
-    if pixels.dim() != (5 if video else 4):
-        raise InvalidArgument(f"pixels of shape {_shape(pixels)}: must be {wanted}")
+    _check_axes(port, "pixels", pixels, "[B, T, H, W, C]", "[B, H, W, C]")
     if pixels.shape[-1] < port.pixel_channels:
         raise InvalidArgument(
             f"pixels of shape {_shape(pixels)}: must have {port.pixel_channels} channels"
@@ -48,7 +42,7 @@ def pixels_of(port: VaePort, pixels: torch.Tensor) -> torch.Tensor:
                 f"pixels of {name} {size}: must be at least {port.spatial}, one latent of this VAE"
             )
         pixels = pixels.narrow(axis, (size - kept) // 2, kept)
-    if video:
+    if port.time is not None:
         scale = port.time
         if pixels.shape[1] < scale.first:
             raise InvalidArgument(
@@ -71,6 +65,13 @@ def _check_tensor(name: str, value: object) -> None:
         raise InvalidArgument(f"{name} of dtype {value.dtype}: must be a floating-point tensor")
     if 0 in value.shape:
         raise InvalidArgument(f"{name} of shape {_shape(value)}: must not have an empty axis")
+
+
+def _check_axes(port: VaePort, name: str, value: torch.Tensor, video: str, image: str) -> None:
+    clips = port.time is not None
+    wanted = f"{video} for this video VAE" if clips else f"{image} for this image VAE"
+    if value.dim() != (5 if clips else 4):
+        raise InvalidArgument(f"{name} of shape {_shape(value)}: must be {wanted}")
 
 
 def check_finite(name: str, value: torch.Tensor) -> None:
