@@ -8,8 +8,9 @@ from typing import Any
 
 from comfy_api.latest import io, ui
 
+from ..truetile.settings import MODES
 from . import host
-from .service import MODES, Settings
+from .service import Settings
 
 CATEGORY = "TrueTile"
 

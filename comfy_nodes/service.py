@@ -16,7 +16,6 @@ from .vae_port import ComfyVaePort
 from .watching import NodeObserver, watched_work
 
 GIB = 2**30
-MODES = ("auto", "exact", "blended", "untiled")
 
 log = logging.getLogger("truetile")
 

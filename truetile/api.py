@@ -4,52 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from .errors import BudgetError, InvalidArgument, LadderExhausted
+from .errors import BudgetError, LadderExhausted
 from .report import Report
+from .settings import Hooks, Settings
 
 if TYPE_CHECKING:
     import torch
 
-    from .engine.memory import PeakMark
     from .engine.ports import VaePort
+    from .engine.results import Reporter
     from .observer import Observer
-
-MODES = ("auto", "exact", "blended", "untiled")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to tile, in the units of ComfyUI's tiled VAE nodes.
-
-    tile_size, overlap: pixels. temporal_size, temporal_overlap: frames. mode: "untiled" makes one
-    call and never falls back; "exact" allows only plans equal to it; "blended" starts with tiles;
-    "auto" is exact where the VAE's layers are known, else it takes the first that fits `budget`
-    bytes (None: what is free) and goes down on demand.
-    """
-
-    mode: str = "auto"
-    budget: int | None = None
-    tile_size: int = 512
-    overlap: int = 64
-    temporal_size: int = 64
-    temporal_overlap: int = 8
-
-    def __post_init__(self) -> None:
-        if self.mode not in MODES:
-            raise InvalidArgument(f"mode={self.mode!r}: must be one of {', '.join(MODES)}")
-        if self.budget is not None and self.budget <= 0:
-            raise InvalidArgument(f"budget={self.budget}: must be None or at least 1 byte")
-        for size, overlap in (("tile_size", "overlap"), ("temporal_size", "temporal_overlap")):
-            length, shared = getattr(self, size), getattr(self, overlap)
-            if length < 1:
-                raise InvalidArgument(f"{size}={length}: must be at least 1")
-            if not 0 <= shared < length:
-                raise InvalidArgument(
-                    f"{overlap}={shared}: must be in [0, {length - 1}] ({size}={length})"
-                )
 
 
 def decode(
@@ -129,17 +95,6 @@ def encode(
     return _run(vae, pixels, "encode", settings, hooks)
 
 
-@dataclass(frozen=True)
-class Hooks:
-    """What the caller wants to hear and to get."""
-
-    progress: Callable[[int, int], None] | None
-    check_interrupt: Callable[[], None] | None
-    out_dtype: torch.dtype | None
-    pin: bool
-    observer: Observer | None
-
-
 def _run(
     vae: Any, data: torch.Tensor, operation: str, settings: Settings, hooks: Hooks
 ) -> tuple[torch.Tensor, Report]:
@@ -163,9 +118,6 @@ def _run(
     return result, report(mark, time.perf_counter() - began)
 
 
-Reporter = Callable[["PeakMark", float], Report]
-
-
 def _exactly(
     port: VaePort, source: torch.Tensor, operation: str, settings: Settings, hooks: Hooks
 ) -> tuple[torch.Tensor, Reporter]:
@@ -185,6 +137,3 @@ def _exactly(
             raise
         reason = str(error)
     return blended(port, source, operation, settings, hooks, no_exact=reason)
-
-
-__all__ = ["MODES", "BudgetError", "Settings", "decode", "encode"]

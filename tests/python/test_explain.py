@@ -9,11 +9,11 @@ import torch
 
 import truetile
 from truetile import cli
-from truetile.api import Settings
 from truetile.engine import selftest
 from truetile.engine.diffusers_port import DiffusersPort
 from truetile.engine.explain import explain
 from truetile.errors import BudgetError
+from truetile.settings import Settings
 
 diffusers = pytest.importorskip("diffusers")
 

@@ -41,9 +41,9 @@ def run(args: argparse.Namespace) -> int:
     _check_packages()
     import torch
 
-    from ..api import Settings
     from ..engine.diffusers_port import DiffusersPort
     from ..engine.explain import explain
+    from ..settings import Settings
 
     # The base class's method: diffusers' own warns about float32 modules that these do not have.
     vae = torch.nn.Module.to(_vae(args), device="meta", dtype=getattr(torch, args.dtype)).eval()

@@ -13,6 +13,7 @@ from .. import api
 from ..engine.planning import make_plan
 from ..errors import BudgetError, LadderExhausted
 from ..report import human_bytes
+from ..settings import Settings
 from .feathered import FeatheredTiles
 from .metrics import Borders
 from .port import DemoPort, count_calls
@@ -177,7 +178,7 @@ def _planned_borders(port: DemoPort, source: torch.Tensor, report: Report, budge
     """Borders of the tiles that were planned, from a run of the ladder without the VAE."""
     if len(report.rungs) > 1:
         raise LadderExhausted("memory ran out on the way: the tiles are not those planned")
-    settings = api.Settings(budget=budget)
+    settings = Settings(budget=budget)
     carried = port.carry(report.operation) is not None
     ladder = make_plan(port, report.operation, source, settings, carried=carried).ladder()
     seen: tuple[set, set, set] = (set(), set(), set())

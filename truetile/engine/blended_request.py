@@ -16,9 +16,10 @@ from .results import result_batch, tell_observer
 if TYPE_CHECKING:
     import torch
 
-    from ..api import Hooks, Reporter, Settings
+    from ..settings import Hooks, Settings
     from .planning import Plan
     from .ports import VaePort
+    from .results import Reporter
 
 
 def blended(

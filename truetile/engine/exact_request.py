@@ -27,7 +27,7 @@ from .results import overflowed, ran_out, result_batch, tell_observer, warnings_
 from .weight_bytes import packed_bytes
 
 if TYPE_CHECKING:
-    from ..api import Hooks, Settings
+    from ..settings import Hooks, Settings
     from .memory import PeakMark
     from .ports import VaePort
 

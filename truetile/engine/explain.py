@@ -16,7 +16,7 @@ from .planning import make_plan
 if TYPE_CHECKING:
     import torch
 
-    from ..api import Settings
+    from ..settings import Settings
     from .ports import VaePort
 
 

@@ -22,7 +22,7 @@ from ..report import human_bytes
 if TYPE_CHECKING:
     import torch
 
-    from ..api import Settings
+    from ..settings import Settings
     from .ports import VaePort
 
 # Estimates are rough: of what is free a part stays for what they miss.

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 import torch
 
 from .. import native
-from ..report import human_bytes
+from ..report import Report, human_bytes
 from .output import HostBatch
 from .ports import Affine
 
 if TYPE_CHECKING:
-    from ..api import Hooks
+    from ..settings import Hooks
     from .memory import PeakMark
     from .ports import VaePort
+
+Reporter = Callable[["PeakMark", float], Report]  # of a finished request, and its seconds
 
 
 def result_batch(
