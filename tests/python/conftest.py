@@ -81,3 +81,30 @@ def full_float32():
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     yield
     torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32 = flags
+
+
+@pytest.fixture
+def kept(monkeypatch, fresh_selftest):
+    """Calls on the CPU keep their weights in it, too."""
+    from truetile.engine import exact_request
+    from truetile.engine.kept_weights import KeptWeights
+
+    made = KeptWeights(types=("cpu",))
+    monkeypatch.setattr(exact_request, "KEPT", made)
+    return made
+
+
+@pytest.fixture
+def packings(monkeypatch, kept) -> list:
+    """The arguments of each packing: one more for each call that packed."""
+    from truetile.engine import exact_request
+    from truetile.engine.exact_weights import pack
+
+    calls = []
+
+    def counted(*args):
+        calls.append(args)
+        return pack(*args)
+
+    monkeypatch.setattr(exact_request, "pack", counted)
+    return calls

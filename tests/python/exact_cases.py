@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from live_bytes import LiveBytes
 
+import truetile
 from truetile.engine.attention import attention_way
 from truetile.engine.exact import ExactRun
 from truetile.engine.exact_job import ExactJob, exact_run
@@ -31,6 +32,13 @@ def wan(**changes):
 
 def latents(frames: int, rows: int, columns: int) -> torch.Tensor:
     return torch.randn(1, 4, frames, rows, columns, generator=torch.Generator().manual_seed(frames))
+
+
+def decode_exactly(vae, frames: int = 2) -> torch.Tensor:
+    """What `truetile.decode` makes of small latents; fails where another engine served."""
+    made, report = truetile.decode(vae, latents(frames, 6, 5), mode="exact")
+    assert report.exact and "not the exact engine" not in report.why
+    return made
 
 
 def pixels(frames: int, rows: int, columns: int, channels: int = 3) -> torch.Tensor:
