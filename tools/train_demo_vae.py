@@ -19,33 +19,16 @@ from pathlib import Path
 import torch
 from demo_clips import ClipSampler
 from demo_score import score
-from safetensors.torch import save_file
+from demo_step import Step, compute_in_bfloat16
+from demo_weights import Weights, standardise
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from truetile.demo.vae import load_demo_vae, new_demo_vae, to_wan_state_dict, wan_key
+from truetile.demo.vae import load_demo_vae, new_demo_vae
 
 # (frames, size, share of the steps). Large stills teach the attention of the middle block what a
 # whole picture looks like; 9 and 17 frames fill every causal cache.
 MODES = ((1, 256, 0.3), (1, 512, 0.1), (5, 128, 0.2), (9, 192, 0.2), (17, 128, 0.2))
-SPREAD = 0.03  # standard deviation of the noise on latents of unit scale
-WARMUP, EMA = 200, 0.998
-
-
-def decode(vae, z: torch.Tensor) -> torch.Tensor:
-    """Decode as diffusers does, but without its clamp, which ends the gradient of overshoots."""
-    vae.clear_cache()
-    z = vae.post_quant_conv(z)
-    out = []
-    for i in range(z.shape[2]):
-        vae._conv_idx = [0]
-        out.append(
-            vae.decoder(
-                z[:, :, i : i + 1], feat_cache=vae._feat_map, feat_idx=vae._conv_idx,
-                first_chunk=i == 0,
-            )
-        )  # fmt: skip
-    vae.clear_cache()
-    return torch.cat(out, 2)
+WARMUP = 200  # steps
 
 
 def initialise(vae) -> None:
@@ -65,134 +48,6 @@ def initialise(vae) -> None:
                 module.weight[:, :, :-1] *= 0.1  # the last tap is the present frame
             if name.endswith((".conv2", ".proj")):  # where a residual branch ends
                 module.weight *= 0.1
-
-
-def compute_in_bfloat16(vae) -> None:
-    """Cast the module, its convolutions laid out channels last as tensor cores want them."""
-    vae.to(torch.bfloat16)
-    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
-    for p in vae.parameters():
-        p.data = p.data.contiguous(memory_format=layouts.get(p.dim(), torch.contiguous_format))
-
-
-def loss_of(vae, clip: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the training loss and the mean squared error on a [-1, 1] signal."""
-    latent = vae.encode(clip.to(vae.dtype)).latent_dist
-    mean, logvar = latent.mean.float(), latent.logvar.float()
-    noisy = mean + SPREAD * torch.randn_like(mean)
-    error = decode(vae, noisy.to(vae.dtype)).float() - clip
-    mse = error.square().mean()
-    edges = error.diff(dim=-1).abs().mean() + error.diff(dim=-2).abs().mean()
-    # The noise pushes the latents apart and their power is dear, so they stay near unit scale;
-    # ``standardise`` does the rest. The posterior's variance is the noise that training used.
-    scale = mean.square().mean() + 10 * (logvar - 2 * math.log(SPREAD)).square().mean()
-    return error.abs().mean() + 5 * mse + 0.2 * edges + 0.001 * scale, mse
-
-
-class Step:
-    """One mode's forward and backward pass; on CUDA a graph, as narrow layers wait for launches."""
-
-    def __init__(self, vae, grads: list[torch.Tensor], shape: tuple, pool: object) -> None:
-        self.vae, self.grads, self.shape = vae, grads, shape
-        self.graph = None
-        if vae.device.type != "cuda":
-            return
-        batch, frames, size = shape
-        self.clip = torch.randn(batch, 3, frames, size, size, device=vae.device)
-        self.clip = self.clip.to(memory_format=torch.channels_last_3d)
-        self.mse = torch.zeros((), device=vae.device)
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # cuDNN picks its algorithms here, outside the graph
-            for _ in range(2):
-                self._compute(self.clip)
-        torch.cuda.current_stream().wait_stream(stream)
-        torch.cuda.empty_cache()
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
-            self.mse.copy_(self._compute(self.clip))
-        self.graph = graph
-
-    def _compute(self, clip: torch.Tensor) -> torch.Tensor:
-        loss, mse = loss_of(self.vae, clip)
-        # A still never reaches the layers that halve and double time: their gradient is zero.
-        grads = torch.autograd.grad(
-            loss, list(self.vae.parameters()), allow_unused=True, materialize_grads=True
-        )
-        torch._foreach_copy_(self.grads, grads)
-        return mse.detach()
-
-    def __call__(self, sampler: ClipSampler) -> torch.Tensor:
-        """Draw a batch, write the gradients, and return the mean squared error."""
-        clip = sampler(*self.shape)
-        if self.graph is None:
-            return self._compute(clip)
-        self.clip.copy_(clip)
-        self.graph.replay()
-        return self.mse
-
-
-def write(state: dict[str, torch.Tensor], path: Path) -> None:
-    """Write weights as float16: finer than bfloat16, and their range is small."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    state = {name: w.half().contiguous().cpu() for name, w in state.items()}
-    save_file(state, str(path), metadata={"format": "pt"})
-
-
-class Weights:
-    """Float32 masters of the module's weights, their optimizer, and their running average."""
-
-    def __init__(self, vae) -> None:
-        self.names = [wan_key(name) for name, _ in vae.named_parameters()]
-        self.own = [p.detach() for p in vae.parameters()]  # what the module computes with
-        self.master = [p.float().clone() for p in self.own]
-        self.average = [p.clone() for p in self.master]
-        for p in self.master:
-            p.grad = torch.zeros_like(p)
-        self.grads = [p.grad for p in self.master]
-        cuda = self.own[0].is_cuda
-        self.optimizer = torch.optim.AdamW(
-            self.master, betas=(0.9, 0.99), weight_decay=0.0, fused=cuda
-        )
-
-    @torch.no_grad()
-    def update(self, step: int, rate: float) -> None:
-        """Take one optimizer step and hand the result to the module and to the average."""
-        self.optimizer.param_groups[0]["lr"] = rate
-        torch.nn.utils.clip_grad_norm_(self.master, 1.0)
-        self.optimizer.step()
-        torch._foreach_copy_(self.own, self.master)
-        # The average forgets the first, wild steps sooner than its final pace would.
-        torch._foreach_lerp_(self.average, self.master, 1 - min(EMA, (step + 1) / (step + 10)))
-
-    def save(self, path: Path) -> None:
-        """Write the average as float16 under the original key names."""
-        if not all(w.isfinite().all() for w in self.average):
-            raise FloatingPointError(f"weights are not finite; {path} keeps the last good ones")
-        write(dict(zip(self.names, self.average, strict=True)), path)
-
-
-@torch.no_grad()
-def standardise(path: Path, sampler: ClipSampler) -> None:
-    """Give the latents zero mean and unit deviation per channel, as samplers expect them.
-
-    The affine map disappears into the two 1x1x1 convolutions beside the latent, so the round trip
-    stays what it was.
-    """
-    device = sampler.atlas.device
-    vae = load_demo_vae(path).to(device)
-    batches = [sampler(8, frames, 192) for frames in (1, 1, 1, 5, 9)]
-    latents = [vae.encode(clip).latent_dist.mode() for clip in batches]
-    deviation, mean = torch.std_mean(
-        torch.cat([z.transpose(0, 1).flatten(1) for z in latents], 1), 1
-    )
-    inner, outer, half = vae.quant_conv, vae.post_quant_conv, len(mean)
-    outer.bias += outer.weight.flatten(1) @ mean
-    outer.weight *= deviation.view(1, -1, 1, 1, 1)
-    inner.bias[:half] = (inner.bias[:half] - mean) / deviation
-    inner.weight[:half] /= deviation.view(-1, 1, 1, 1, 1)
-    inner.bias[half:] -= 2 * deviation.log()
-    write(to_wan_state_dict(vae), path)
 
 
 def learning_rate(peak: float, step: int, done: float) -> float:
