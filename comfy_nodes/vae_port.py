@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ..truetile.engine import memory, ports
+from ..truetile.engine import adapters, memory, ports
 from ..truetile.families import recognise, wan_carry
 from ..truetile.families.program import Declined
 from . import host, vae_cost, vae_facts
@@ -113,4 +113,4 @@ def register() -> None:
     def accepts(vae: Any) -> bool:
         return all(hasattr(vae, name) for name in ("first_stage_model", "patcher", "vae_dtype"))
 
-    ports.register(accepts, lambda vae: ComfyVaePort(vae, "decode"))
+    adapters.register(accepts, lambda vae: ComfyVaePort(vae, "decode"))

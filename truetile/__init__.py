@@ -22,7 +22,7 @@ __all__ = [
 
 _HOMES = {
     "Affine": "engine.ports",
-    "Callables": "engine.ports",
+    "Callables": "engine.callables_port",
     "BudgetError": "errors",
     "InvalidArgument": "errors",
     "LadderExhausted": "errors",

@@ -100,10 +100,11 @@ def _run(
 ) -> tuple[torch.Tensor, Report]:
     import torch
 
+    from .engine.adapters import port_for
     from .engine.blended_request import blended
     from .engine.inputs import latents_of, pixels_of
     from .engine.memory import PeakMark
-    from .engine.ports import Affine, port_for
+    from .engine.ports import Affine
 
     began = time.perf_counter()
     port = port_for(vae)

@@ -10,7 +10,7 @@ from docs_tools import ROOT
 
 import truetile
 from truetile.engine import selftest
-from truetile.engine.ports import CallablesPort
+from truetile.engine.callables_port import CallablesPort
 from truetile.families.program import Declined
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from truetile.engine.ports import Callables, CallablesPort
+from truetile.engine.callables_port import Callables, CallablesPort
 
 LATENT_CHANNELS = 4
 
