@@ -21,15 +21,6 @@ from truetile.stream import Segment, StreamPlan, candidates, cuts, value_sizes
 TOLERANCE = 1e-4  # on a signal of [-1, 1]; the layers' sums run in another order
 
 
-def wan(**changes):
-    """A narrow Wan 2.1 VAE of diffusers with random weights."""
-    import diffusers
-
-    torch.manual_seed(0)
-    config = {"base_dim": 8, "num_res_blocks": 1, "z_dim": 4} | changes
-    return diffusers.AutoencoderKLWan(**config).eval().requires_grad_(False)
-
-
 def latents(frames: int, rows: int, columns: int) -> torch.Tensor:
     return torch.randn(1, 4, frames, rows, columns, generator=torch.Generator().manual_seed(frames))
 
@@ -113,6 +104,17 @@ def run_exact(module, operation: str, source: torch.Tensor, plan: StreamPlan) ->
     return run_program(program_for(module, operation, source), source, [plan])[0]
 
 
+def module_result(module, operation: str, source: torch.Tensor) -> torch.Tensor:
+    """What a module of diffusers makes of [1, C, T, H, W]; one of images knows no T."""
+    image = isinstance(module.encoder.conv_in, torch.nn.Conv2d)
+    given = source[:, :, 0] if image else source
+    if operation == "decode":
+        made = module.decode(given).sample
+    else:
+        made = module.encode(given).latent_dist.mode()
+    return made.unsqueeze(2) if image else made
+
+
 def still_or_clip(module, source: torch.Tensor, still: bool) -> torch.Tensor:
     program = program_of(module, "decode", still=still)
     places = cuts(program.shapes, clip_size(source))
@@ -130,10 +132,7 @@ def difference(one: torch.Tensor, other: torch.Tensor) -> float:
 
 def check_every_plan(module, operation: str, source: torch.Tensor, clamped: bool = False) -> None:
     """The module's own result equals that of all of `program_plans`; `clamped`: it clamps."""
-    if operation == "decode":
-        reference = module.decode(source).sample
-    else:
-        reference = module.encode(source).latent_dist.mode()
+    reference = module_result(module, operation, source)
     for plan in program_plans(module, operation, source):
         result = run_exact(module, operation, source, plan)
         result = result.clamp(-1, 1) if clamped else result

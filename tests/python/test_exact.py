@@ -13,21 +13,15 @@ from exact_cases import (
     program_plans,
     run_exact,
     still_or_clip,
-    wan,
 )
+from video_modules import qwen_image, wan
 
 from truetile.demo.port import use_onednn
 from truetile.engine import cudnn, exact_segment
 from truetile.families.program import Declined
 from truetile.families.recognise import program_of
 
-diffusers = pytest.importorskip("diffusers")
-
-
-def qwen_image():
-    torch.manual_seed(0)
-    config = {"base_dim": 8, "num_res_blocks": 1, "z_dim": 4}
-    return diffusers.AutoencoderKLQwenImage(**config).eval().requires_grad_(False)
+pytest.importorskip("diffusers")
 
 
 @pytest.fixture(scope="module")

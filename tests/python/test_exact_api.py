@@ -15,8 +15,8 @@ from exact_cases import (
     program_plans,
     program_run,
     run_program,
-    wan,
 )
+from video_modules import wan
 
 import truetile
 from truetile.engine import exact_request, exact_segment, selftest

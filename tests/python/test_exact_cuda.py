@@ -4,35 +4,26 @@ from __future__ import annotations
 
 import pytest
 import torch
-from exact_cases import difference, program_plans, run_exact, wan
+from exact_cases import difference, module_result, program_plans, run_exact
+from video_modules import hunyuan15, qwen_image, wan, wan22
 
 import truetile
 
-diffusers = pytest.importorskip("diffusers")
+pytest.importorskip("diffusers")
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("full_float32")]
 
-WAN22 = {
-    "decoder_base_dim": 48,
-    "latents_mean": [0.0] * 4,
-    "latents_std": [1.0] * 4,
-    "is_residual": True,
-    "in_channels": 12,
-    "out_channels": 12,
-    "patch_size": 2,
-    "scale_factor_spatial": 16,
+WIDE = {"base_dim": 32, "num_res_blocks": 2}
+MAKERS = {
+    "wan21": lambda: wan(**WIDE),
+    "qwen-image": lambda: qwen_image(**WIDE),
+    "wan22": lambda: wan22(**WIDE, decoder_base_dim=48),
+    "hunyuan15": lambda: hunyuan15(block_out_channels=(32, 32, 64, 64, 64), layers_per_block=2),
 }
-HUNYUAN15 = {"latent_channels": 4, "block_out_channels": (32, 32, 64, 64, 64)}
 
 
-@pytest.fixture(params=["wan21", "wan22", "hunyuan15"])
+@pytest.fixture(params=MAKERS)
 def vae(request):
-    torch.manual_seed(0)
-    if request.param == "hunyuan15":
-        module = diffusers.AutoencoderKLHunyuanVideo15(**HUNYUAN15)
-    else:
-        changes = WAN22 if request.param == "wan22" else {}
-        module = diffusers.AutoencoderKLWan(base_dim=32, z_dim=4, **changes)
-    return module.eval().requires_grad_(False).cuda()
+    return MAKERS[request.param]().cuda()
 
 
 def source_for(vae, operation: str, frames: int, rows: int, columns: int) -> torch.Tensor:
@@ -43,10 +34,9 @@ def source_for(vae, operation: str, frames: int, rows: int, columns: int) -> tor
     return (torch.rand(size, generator=generator) * 2 - 1).cuda()
 
 
-def module_result(vae, operation: str, source: torch.Tensor) -> torch.Tensor:
-    if operation == "decode":
-        return vae.decode(source).sample.clamp(-1, 1).float().cpu()
-    return vae.encode(source).latent_dist.mode().float().cpu()
+def result_of(vae, operation: str, source: torch.Tensor) -> torch.Tensor:
+    made = module_result(vae, operation, source).float().cpu()
+    return made.clamp(-1, 1) if operation == "decode" else made
 
 
 def exact_result(vae, operation: str, source: torch.Tensor, plan) -> torch.Tensor:
@@ -58,7 +48,7 @@ def exact_result(vae, operation: str, source: torch.Tensor, plan) -> torch.Tenso
 @pytest.mark.parametrize("size", [(1, 7, 5), (5, 6, 9)])
 def test_float32_equals_the_module(vae, operation: str, size) -> None:
     source = source_for(vae, operation, *size)
-    reference = module_result(vae, operation, source)
+    reference = result_of(vae, operation, source)
     for plan in program_plans(vae, operation, source):
         result = exact_result(vae, operation, source, plan)
         assert difference(result, reference) <= 1e-4, plan.describe()
@@ -68,9 +58,9 @@ def test_float32_equals_the_module(vae, operation: str, size) -> None:
 @pytest.mark.parametrize("operation", ["decode", "encode"])
 def test_half_precision_is_no_worse_than_the_module(vae, operation: str, dtype) -> None:
     source = source_for(vae, operation, 5, 20, 24)
-    reference = module_result(vae, operation, source)
+    reference = result_of(vae, operation, source)
     vae, source = vae.to(dtype), source.to(dtype)
-    own = (module_result(vae, operation, source) - reference).abs().flatten()
+    own = (result_of(vae, operation, source) - reference).abs().flatten()
     plan = program_plans(vae, operation, source)[-1]
     ours = (exact_result(vae, operation, source, plan) - reference).abs().flatten()
     assert ours.mean() <= 1.05 * own.mean()

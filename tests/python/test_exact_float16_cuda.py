@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from exact_cases import check_allocated, clip_size, pixels, program_for, run_program
+from exact_cases import check_allocated, clip_size, module_result, pixels, program_for, run_program
 from kl_cases import FULL, kl_module, picture
 
 from truetile.stream import AttentionWay, candidates
@@ -29,15 +29,9 @@ def source_for(name: str, operation: str, frames: int, rows: int, columns: int) 
     return pixels(4 * frames - 3, 8 * rows, 8 * columns).cuda()
 
 
-def module_result(module, name: str, operation: str, source: torch.Tensor) -> torch.Tensor:
-    source = source[:, :, 0] if name == "kl" else source
-    if operation == "decode":
-        made = module.decode(source).sample
-    else:
-        made = module.encode(source).latent_dist.mode()
-    made = made.unsqueeze(2) if name == "kl" else made
+def result_of(module, name: str, operation: str, source: torch.Tensor) -> torch.Tensor:
     # A video module clamps what it decodes.
-    return clamped(made, name, operation).float().cpu()
+    return clamped(module_result(module, operation, source), name, operation).float().cpu()
 
 
 def clamped(made: torch.Tensor, name: str, operation: str) -> torch.Tensor:
@@ -78,9 +72,9 @@ def test_no_more_is_allocated_than_planned(named, operation: str) -> None:
 def test_it_is_no_worse_than_the_module(named, operation: str) -> None:
     name, module = named
     source = source_for(name, operation, 5, 36, 44)
-    want = module_result(module.cuda(), name, operation, source)
+    want = result_of(module.cuda(), name, operation, source)
     half, source = module.half(), source.half()
-    own = (module_result(half, name, operation, source) - want).abs().flatten()
+    own = (result_of(half, name, operation, source) - want).abs().flatten()
     program = half_program(half, operation, source)
     # torch.quantile takes no more than 2^24 values.
     step = 1 + own.numel() // 2**24

@@ -12,6 +12,7 @@ from exact_cases import (
     clip_size,
     difference,
     latents,
+    module_result,
     pixels,
     program_for,
     program_run,
@@ -36,14 +37,8 @@ def vae():
     return hunyuan10()
 
 
-def reference(module, operation: str, source: torch.Tensor) -> torch.Tensor:
-    if operation == "decode":
-        return module.decode(source).sample
-    return module.encode(source).latent_dist.mode()
-
-
 def check(module, operation: str, source: torch.Tensor) -> None:
-    want = reference(module, operation, source)
+    want = module_result(module, operation, source)
     program = program_for(module, operation, source)
     for plan in plans_of(program, source):
         got = run_program(program, source, [plan])[0]
@@ -53,7 +48,7 @@ def check(module, operation: str, source: torch.Tensor) -> None:
 @pytest.mark.parametrize("size", [(1, 7, 5), (2, 5, 3), (3, 4, 6), (5, 3, 3), (9, 3, 2)])
 def test_decode_equals_the_module(vae, size) -> None:
     z = latents(*size)
-    assert reference(vae, "decode", z).shape[2:] == (4 * size[0] - 3, 8 * size[1], 8 * size[2])
+    assert module_result(vae, "decode", z).shape[2:] == (4 * size[0] - 3, 8 * size[1], 8 * size[2])
     check(vae, "decode", z)
 
 
@@ -65,7 +60,7 @@ def test_encode_equals_the_module(vae, size) -> None:
 @pytest.mark.parametrize("operation", ["decode", "encode"])
 def test_a_still_is_a_clip_of_one_frame_for_less_work(vae, operation: str) -> None:
     source = latents(1, 5, 4) if operation == "decode" else pixels(1, 40, 32)
-    want = reference(vae, operation, source)
+    want = module_result(vae, operation, source)
     macs = []
     for still in (True, False):
         program = program_of(vae, operation, still=still)
@@ -80,7 +75,7 @@ def test_decode_in_spans_has_norms_of_each_span_alone(vae, size) -> None:
     z = latents(*size)
     want = by_spans(vae, "decode", z)
     # With a single span they are the module's own.
-    assert (difference(want, reference(vae, "decode", z)) <= TOLERANCE) == (size[0] <= 2)
+    assert (difference(want, module_result(vae, "decode", z)) <= TOLERANCE) == (size[0] <= 2)
     check_spans(vae, "decode", z, want)
 
 
@@ -88,7 +83,7 @@ def test_decode_in_spans_has_norms_of_each_span_alone(vae, size) -> None:
 def test_encode_in_spans_has_norms_of_each_span_alone(vae, size) -> None:
     x = pixels(*size)
     want = by_spans(vae, "encode", x)
-    assert (difference(want, reference(vae, "encode", x)) <= TOLERANCE) == (size[0] == 1)
+    assert (difference(want, module_result(vae, "encode", x)) <= TOLERANCE) == (size[0] == 1)
     check_spans(vae, "encode", x, want)
 
 
@@ -139,7 +134,7 @@ def test_width_and_depth_come_from_the_module(changes, frames: int) -> None:
     module = hunyuan10(**changes)
     z = latents(frames, 3, 4)
     check(module, "decode", z)
-    check(module, "encode", pixels(*reference(module, "decode", z).shape[2:]))
+    check(module, "encode", pixels(*module_result(module, "decode", z).shape[2:]))
 
 
 @pytest.mark.parametrize("operation", ["decode", "encode"])
@@ -154,10 +149,10 @@ def test_half_precision_is_no_worse_than_the_module(operation: str) -> None:
     source = pixels(3, 5, 4, channels=16) * 3 if operation == "decode" else pixels(9, 96, 80)
     own, ours = [], []
     for seed in range(4):
-        want = reference(hunyuan10(seed, **wide), operation, source)
+        want = module_result(hunyuan10(seed, **wide), operation, source)
         # torch's three-dimensional convolutions of float16 are far too slow on a CPU.
         half, data = hunyuan10(seed, **wide).bfloat16(), source.bfloat16()
-        own.append((reference(half, operation, data).float() - want).abs().flatten())
+        own.append((module_result(half, operation, data).float() - want).abs().flatten())
         program = program_for(half, operation, data)
         plan = plans_of(program, data)[seed % 3]
         ours.append((run_program(program, data, [plan])[0] - want).abs().flatten())
@@ -170,12 +165,15 @@ def test_auto_is_exact() -> None:
     module, z = hunyuan10(), latents(5, 4, 3)
     result, report = truetile.decode(module, z)
     # More than 16 frames, which the module would cut into pieces of its own.
-    want = (reference(module, "decode", z) / 2 + 0.5).clamp(0, 1).movedim(1, -1)
+    want = (module_result(module, "decode", z) / 2 + 0.5).clamp(0, 1).movedim(1, -1)
     assert difference(result, want) <= TOLERANCE
     assert report.exact and report.plan.startswith("HunyuanVideo 1.0 (whole clip)")
     back, report = truetile.encode(module, result)
     assert report.exact
-    assert difference(back, reference(module, "encode", result.movedim(-1, 1) * 2 - 1)) <= TOLERANCE
+    assert (
+        difference(back, module_result(module, "encode", result.movedim(-1, 1) * 2 - 1))
+        <= TOLERANCE
+    )
     still, report = truetile.decode(module, z[:, :, :1])
     assert report.exact and still.shape[1] == 1
 
@@ -187,7 +185,7 @@ def test_pieces_of_the_module_are_switched_off_and_on_again() -> None:
     whole, _ = truetile.decode(module, z, mode="untiled")
     assert module.use_framewise_decoding and module.use_framewise_encoding
     module.use_framewise_decoding = False
-    want = (reference(module, "decode", z) / 2 + 0.5).clamp(0, 1).movedim(1, -1)
+    want = (module_result(module, "decode", z) / 2 + 0.5).clamp(0, 1).movedim(1, -1)
     assert difference(whole, want) <= TOLERANCE
 
 

@@ -9,6 +9,7 @@ from exact_cases import (
     clip_size,
     difference,
     latents,
+    module_result,
     pixels,
     program_for,
     run_program,
@@ -35,13 +36,8 @@ def source_for(operation: str, frames: int, rows: int, columns: int) -> torch.Te
     return pixels(4 * frames - 3, 8 * rows + 1, 8 * columns).cuda()
 
 
-def module_result(module, operation: str, source: torch.Tensor, spans: bool) -> torch.Tensor:
-    if spans:
-        made = by_spans(module, operation, source)
-    elif operation == "decode":
-        made = module.decode(source).sample
-    else:
-        made = module.encode(source).latent_dist.mode()
+def result_of(module, operation: str, source: torch.Tensor, spans: bool) -> torch.Tensor:
+    made = (by_spans if spans else module_result)(module, operation, source)
     return made.float().cpu()
 
 
@@ -55,7 +51,7 @@ def program_of_kind(module, operation: str, source: torch.Tensor, spans: bool):
 @pytest.mark.parametrize("size", [(1, 9, 7), (5, 12, 15)])
 def test_float32_equals_the_module(operation: str, spans: bool, size) -> None:
     module, source = hunyuan10(**SMALL).cuda(), source_for(operation, *size)
-    want = module_result(module, operation, source, spans)
+    want = result_of(module, operation, source, spans)
     program = program_of_kind(module, operation, source, spans)
     for plan in plans_of(program, source):
         got = run_program(program, source, [plan])[0]
@@ -69,9 +65,9 @@ def test_half_precision_is_no_worse_than_the_module(operation: str, spans: bool,
     own, ours = [], []
     for seed in range(4):  # in a single narrow module a few roundings decide
         module, source = hunyuan10(seed, **SMALL).cuda(), source_for(operation, 5, 16, 12)
-        want = module_result(module, operation, source, spans)
+        want = result_of(module, operation, source, spans)
         half, source = module.to(dtype), source.to(dtype)
-        own.append((module_result(half, operation, source, spans) - want).abs().flatten())
+        own.append((result_of(half, operation, source, spans) - want).abs().flatten())
         program = program_of_kind(half, operation, source, spans)
         plan = plans_of(program, source)[seed % 3]
         ours.append((run_program(program, source, [plan])[0] - want).abs().flatten())

@@ -14,23 +14,14 @@ from exact_cases import (
     program_plans,
     run_exact,
 )
+from video_modules import hunyuan15
 
 import truetile
 from truetile.engine import selftest
 from truetile.families.program import Declined
 from truetile.families.recognise import program_of
 
-diffusers = pytest.importorskip("diffusers")
-
-
-def hunyuan15(**changes):
-    torch.manual_seed(0)
-    config = {
-        "latent_channels": 4,
-        "block_out_channels": (8, 16, 16, 32, 32),
-        "layers_per_block": 1,
-    } | changes
-    return diffusers.AutoencoderKLHunyuanVideo15(**config).eval().requires_grad_(False)
+pytest.importorskip("diffusers")
 
 
 @pytest.fixture(scope="module")

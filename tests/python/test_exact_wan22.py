@@ -14,31 +14,14 @@ from exact_cases import (
     program_plans,
     run_exact,
 )
+from video_modules import wan22
 
 import truetile
 from truetile.engine import selftest
 from truetile.families.program import Declined
 from truetile.families.recognise import program_of
 
-diffusers = pytest.importorskip("diffusers")
-
-
-def wan22(**changes):
-    torch.manual_seed(0)
-    config = {
-        "base_dim": 8,
-        "decoder_base_dim": 12,
-        "num_res_blocks": 1,
-        "z_dim": 4,
-        "latents_mean": [0.0] * 4,
-        "latents_std": [1.0] * 4,
-        "is_residual": True,
-        "in_channels": 12,
-        "out_channels": 12,
-        "patch_size": 2,
-        "scale_factor_spatial": 16,
-    } | changes
-    return diffusers.AutoencoderKLWan(**config).eval().requires_grad_(False)
+pytest.importorskip("diffusers")
 
 
 @pytest.fixture(scope="module")

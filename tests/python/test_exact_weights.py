@@ -6,9 +6,10 @@ import gc
 
 import pytest
 import torch
-from exact_cases import latents, pixels, program_for, wan
+from exact_cases import latents, pixels, program_for
 from kl_cases import kl_module, picture
 from live_bytes import LiveBytes
+from video_modules import wan
 
 import truetile
 from truetile.engine import exact_request, exact_segment

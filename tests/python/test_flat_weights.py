@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from exact_cases import latents, pixels, program_for, wan
+from exact_cases import latents, pixels, program_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from kl_cases import kl_module, picture
+from video_modules import hunyuan15, wan
 
 from truetile.engine.exact_weights import Packed, as_stored, pack, weights_of
 from truetile.engine.flat_weights import copied_into, flat_bytes, seen_in
@@ -29,14 +30,7 @@ def make_program(name: str):
     if name == "flux.2":
         return program_for(kl_module(kind="AutoencoderKLFlux2"), "decode", picture(4, 4, 6))
     if name == "hunyuan 1.5":
-        import diffusers
-
-        config = {"latent_channels": 4, "block_out_channels": (32,) * 5, "layers_per_block": 1}
-        return program_for(
-            diffusers.AutoencoderKLHunyuanVideo15(**config).eval().requires_grad_(False),
-            "decode",
-            latents(2, 4, 4),
-        )
+        return program_for(hunyuan15(block_out_channels=(32,) * 5), "decode", latents(2, 4, 4))
     operation = "encode" if name.startswith("encoded") else "decode"
     if name.endswith("image"):
         size = (3, 16, 16) if operation == "encode" else (4, 5, 3)

@@ -7,8 +7,9 @@ import gc
 
 import pytest
 import torch
-from exact_cases import decode_exactly, latents, wan
+from exact_cases import decode_exactly, latents
 from test_flat_weights import check_equal
+from video_modules import wan
 
 import truetile
 from truetile.engine import exact_request, kept_weights

@@ -6,9 +6,10 @@ import copy
 
 import pytest
 import torch
-from exact_cases import decode_exactly, wan
+from exact_cases import decode_exactly
 from kl_cases import kl_module
 from test_flat_weights import check_equal
+from video_modules import wan
 
 from truetile.engine import selftest
 from truetile.engine.diffusers_port import DiffusersPort

@@ -6,9 +6,10 @@ import gc
 
 import pytest
 import torch
-from exact_cases import latents, wan
+from exact_cases import latents
 from kl_cases import kl_module
 from test_flat_weights import check_equal
+from video_modules import wan
 
 import truetile
 from truetile.engine import exact_request

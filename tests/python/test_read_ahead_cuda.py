@@ -15,9 +15,9 @@ from exact_cases import (
     pixels,
     program_for,
     program_plans,
-    wan,
 )
 from hunyuan10_cases import hunyuan10, plans_of, rolled
+from video_modules import wan
 
 from truetile.engine import exact_source
 from truetile.engine.exact_job import ExactJob, exact_run

@@ -13,10 +13,10 @@ from exact_cases import (
     program_for,
     program_plans,
     program_run,
-    wan,
 )
 from hunyuan10_cases import hunyuan10, plans_of, rolled
 from kl_cases import kl_module, pass_plans, picture
+from video_modules import hunyuan15, wan, wan22
 
 from truetile.engine import exact_job, exact_output
 from truetile.engine.exact_source import ClipSource
@@ -50,20 +50,6 @@ class Staged(ClipSource):
         assert staged is not None, f"not announced: {frames}, {rows}"
         converted = self._convert(self._planar(staged))[0].permute(1, 2, 3, 0)
         return converted.to(self._dtype, copy=True).contiguous()
-
-
-def wan22():
-    changes = {"decoder_base_dim": 8, "latents_mean": [0.0] * 4, "latents_std": [1.0] * 4}
-    changes |= {"is_residual": True, "in_channels": 12, "out_channels": 12}
-    return wan(**changes, patch_size=2, scale_factor_spatial=16)
-
-
-def hunyuan15():
-    diffusers = pytest.importorskip("diffusers")
-    torch.manual_seed(0)
-    config = {"latent_channels": 4, "block_out_channels": (32, 32, 64, 64, 64)}
-    module = diffusers.AutoencoderKLHunyuanVideo15(**config)
-    return module.eval().requires_grad_(False)
 
 
 def _case(name: str, operation: str):
