@@ -150,20 +150,21 @@ def test_wrapped_vae_in_stock_encode_nodes(server, stock_latent, node):
 
 
 def test_wrapped_vae_inside_an_image_to_video_node(server):
-    """WanImageToVideo encodes by itself; with TrueTile's VAE its latent is stock's."""
-    latents = {}
+    """WanImageToVideo encodes by itself; the exact engine gives it stock's latent."""
+    latents, logged = {}, len(server.log)
     for kind in ("vae", "truetile_vae"):
         graph = Graph()
-        image = graph.add("ProbeFrames", frames=1, height=48, width=64)[0]
+        image = graph.add("ProbeFrames", frames=1, height=112, width=208)[0]
         text = graph.add("ProbeConditioning")[0]
         video = graph.add(
             "WanImageToVideo", positive=text, negative=text, vae=getattr(graph, kind)(),
-            width=64, height=48, length=9, batch_size=1, start_image=image,
+            width=208, height=112, length=33, batch_size=1, start_image=image,
         )  # fmt: skip
         inner = graph.add("ProbeConcatLatent", conditioning=video[0])[0]
         graph.save(kind, samples=inner)
         server.run(graph.prompt)
         latents[kind] = saved(server, kind)
-    assert latents["vae"].shape == latents["truetile_vae"].shape == (1, 16, 3, 6, 8)
+    assert latents["vae"].shape == latents["truetile_vae"].shape == (1, 16, 9, 14, 26)
     difference = (latents["vae"] - latents["truetile_vae"]).abs().max()
     assert difference <= 1e-4 * latents["vae"].abs().max()
+    assert "encode: Wan 2.1" in server.log[logged:]

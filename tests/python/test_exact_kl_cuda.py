@@ -8,6 +8,7 @@ from exact_cases import (
     check_allocated,
     clip_size,
     difference,
+    module_result,
     program_for,
     run_program,
 )
@@ -19,6 +20,16 @@ pytest.importorskip("diffusers")
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("full_float32")]
 
 SMALL = {"block_out_channels": (64, 128), "norm_num_groups": 32}
+FAMILIES = {
+    "sd": SMALL,
+    "flux.1": SMALL | {"use_quant_conv": False, "use_post_quant_conv": False},
+    "flux.2": SMALL | {"kind": "AutoencoderKLFlux2", "decoder_block_out_channels": (64, 192)},
+}
+
+
+@pytest.fixture(params=FAMILIES)
+def module(request):
+    return kl_module(**FAMILIES[request.param]).cuda()
 
 
 def source_for(operation: str, rows: int, columns: int) -> torch.Tensor:
@@ -27,19 +38,11 @@ def source_for(operation: str, rows: int, columns: int) -> torch.Tensor:
     return picture(3, 2 * rows + 1, 2 * columns).cuda()
 
 
-def module_result(module, operation: str, source: torch.Tensor) -> torch.Tensor:
-    if operation == "decode":
-        made = module.decode(source[:, :, 0]).sample
-    else:
-        made = module.encode(source[:, :, 0]).latent_dist.mode()
-    return made.unsqueeze(2).float().cpu()
-
-
 @pytest.mark.parametrize("operation", ["decode", "encode"])
 @pytest.mark.parametrize("size", [(9, 7), (24, 31)])
-def test_float32_equals_the_module(operation: str, size) -> None:
-    module, source = kl_module(**SMALL).cuda(), source_for(operation, *size)
-    want = module_result(module, operation, source)
+def test_float32_equals_the_module(module, operation: str, size) -> None:
+    source = source_for(operation, *size)
+    want = module_result(module, operation, source).cpu()
     program = program_for(module, operation, source)
     for plan in pass_plans(program, source):
         got = run_program(program, source, [plan])[0]
@@ -48,11 +51,11 @@ def test_float32_equals_the_module(operation: str, size) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 @pytest.mark.parametrize("operation", ["decode", "encode"])
-def test_half_precision_is_no_worse_than_the_module(operation: str, dtype) -> None:
-    module, source = kl_module(**SMALL).cuda(), source_for(operation, 64, 48)
-    want = module_result(module, operation, source)
+def test_half_precision_is_no_worse_than_the_module(module, operation: str, dtype) -> None:
+    source = source_for(operation, 64, 48)
+    want = module_result(module, operation, source).cpu()
     half, source = module.to(dtype), source.to(dtype)
-    own = (module_result(half, operation, source) - want).abs().flatten()
+    own = (module_result(half, operation, source).float().cpu() - want).abs().flatten()
     program = program_for(half, operation, source)
     plans = pass_plans(program, source)
     for plan in (plans[0], plans[1], plans[3]):

@@ -62,13 +62,15 @@ def modules():
     yield initialised(AutoencoderKL(ddconfig=SMALL | {"attn_resolutions": [16]}, embed_dim=4))
 
 
-def flux_2():
+def flux_2(**changes):
     """Packed and normalised latents."""
     from comfy.ldm.models.autoencoder import AutoencoderKL
 
-    config = SMALL | {"batch_norm_latent": True}
+    config = SMALL | {"batch_norm_latent": True} | changes
     module = initialised(
-        AutoencoderKL(ddconfig=config, decoder_ddconfig=config | {"ch": 64}, embed_dim=4)
+        AutoencoderKL(
+            ddconfig=config, decoder_ddconfig=config | {"ch": 2 * config["ch"]}, embed_dim=4
+        )
     )
     module.bn.running_mean.uniform_(-0.5, 0.5)
     module.bn.running_var.uniform_(0.5, 2.0)

@@ -21,6 +21,7 @@ MODULES = (
     "checks_of_weights",
     "checks_of_exact_video",
     "checks_of_image_vaes",
+    "checks_of_sizes",
 )
 
 
