@@ -215,7 +215,8 @@ void bind_stream(py::module_& module) {
              arg("elem_bytes"));
   module.def("candidates", &candidates, arg("layers"), arg("clip"), arg("elem_bytes"),
              arg("speed") = speed);
-  module.def("choose_plan", &choose_plan, arg("plans"), arg("budget"), arg("slack") = 1.0);
+  module.def("choose_plan", &choose_plan, arg("plans"), arg("budget"), arg("slack") = 1.0,
+             arg("byte_seconds") = 0.0);
 }
 
 }  // namespace truetile::bindings

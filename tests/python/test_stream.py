@@ -140,8 +140,8 @@ def test_plans_agree(case: dict) -> None:
             + [(repr(plan.segments), plan.bytes, plan.describe()) for plan in plans]
         )
         budget = plans[len(plans) // 2].bytes
-        for slack in (1.0, 1.2):
-            chosen = module.choose_plan(plans, budget, slack)
+        for slack, byte_seconds in ((1.0, 0.0), (1.2, 1.0), (1.2, 1e-10), (2.0, 1e-12)):
+            chosen = module.choose_plan(plans, budget, slack, byte_seconds)
             found[-1].append(chosen.describe())
         with pytest.raises(errors.BudgetError) as error:
             module.choose_plan(plans, plans[-1].bytes - 1)

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 # Estimates leave out what the driver and cuDNN take for themselves.
 _FREE_SHARE = 0.9
-# How much slower than the fastest a plan may be for the memory that it saves, if nobody set a
-# budget: memory taken from the other models of a workflow costs more than this.
+# Where nobody set a budget, memory costs what it takes to send what it holds of the other models of
+# a workflow to the host and back, over the bus of the machine that predicted times are of. A plan
+# that saves memory may take so much longer than the fastest.
+_BYTE_SECONDS = 2 / 48e9
 _SLACK = 1.09
-NEARLY_FASTEST = f"the least memory within {_SLACK - 1:.0%} of the fastest"
+NEARLY_FASTEST = f"the best of time and memory within {_SLACK - 1:.0%} of the fastest"
 # What the process grows by on the CPU besides tensors: oneDNN's scratch and code, as measured.
 _CPU_BYTES = 10 << 20
 # Moments with their scratch, and factor and summand of each channel in one pass.
@@ -81,8 +83,9 @@ class Offer:
         return choose_plan(self.plans, budget - self.beside_bytes)
 
     def usual(self) -> StreamPlan:
-        """The one for plenty of memory: the least memory among those that are nearly fastest."""
-        return choose_plan(self.plans, max(one.bytes for one in self.plans), _SLACK)
+        """The one for plenty of memory: time and memory together cost least, nearly fastest."""
+        most = max(one.bytes for one in self.plans)
+        return choose_plan(self.plans, most, _SLACK, _BYTE_SECONDS)
 
     def accepted(self, chosen: StreamPlan, why: str) -> ExactPlan:
         smaller = tuple(plan for plan in self.plans if plan.bytes <= chosen.bytes)

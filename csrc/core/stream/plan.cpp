@@ -121,15 +121,21 @@ std::vector<StreamPlan> candidates(const Layers& layers, const Size& clip, std::
   return front;
 }
 
-StreamPlan choose_plan(const std::vector<StreamPlan>& plans, std::int64_t budget, double slack) {
+StreamPlan choose_plan(const std::vector<StreamPlan>& plans, std::int64_t budget, double slack,
+                       double byte_seconds) {
   require_range("budget", budget, 1, std::int64_t{1} << 60);
   require(slack >= 1.0, "slack", text(slack), "at least 1");
+  require(byte_seconds >= 0.0, "byte_seconds", text(byte_seconds), "at least 0");
+  const auto cost = [byte_seconds](const StreamPlan& plan) {
+    return plan.seconds + byte_seconds * static_cast<double>(plan.bytes);
+  };
   const StreamPlan* fastest = nullptr;
   const StreamPlan* chosen = nullptr;
   for (const StreamPlan& plan : plans) {
     if (plan.bytes > budget) continue;
     if (fastest == nullptr) fastest = &plan;
-    if (plan.seconds <= slack * fastest->seconds) chosen = &plan;
+    if (plan.seconds > slack * fastest->seconds) break;
+    if (chosen == nullptr || cost(plan) < cost(*chosen)) chosen = &plan;
   }
   if (chosen != nullptr) return *chosen;
   std::string listed;

@@ -19,10 +19,10 @@ namespace truetile {
 [[nodiscard]] std::vector<StreamPlan> candidates(const Layers& layers, const Size& clip,
                                                  std::int64_t elem_bytes, const Speed& speed = {});
 
-/// Of `plans` (fastest first, as `candidates` gives them) of at most `budget` bytes the smallest
-/// that takes no longer than `slack` times the fastest of them. BudgetError lists what each one
-/// needs.
+/// Of `plans` (fastest first, as `candidates` gives them) of at most `budget` bytes the one that
+/// costs least, where each byte is worth `byte_seconds`, among those that take no longer than
+/// `slack` times the fastest. BudgetError lists what each one needs.
 [[nodiscard]] StreamPlan choose_plan(const std::vector<StreamPlan>& plans, std::int64_t budget,
-                                     double slack = 1.0);
+                                     double slack = 1.0, double byte_seconds = 0.0);
 
 }  // namespace truetile

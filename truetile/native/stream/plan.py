@@ -141,17 +141,21 @@ def _options(layers, clip, span, elem_bytes, speed, strips) -> list[tuple[Segmen
     return found
 
 
-def choose_plan(plans: Sequence[StreamPlan], budget: int, slack: float = 1.0) -> StreamPlan:
-    """The smallest of `plans` within `budget` bytes that is about as fast as any of those.
+def choose_plan(
+    plans: Sequence[StreamPlan], budget: int, slack: float = 1.0, byte_seconds: float = 0.0
+) -> StreamPlan:
+    """The one of `plans` within `budget` bytes that costs least; each byte is worth `byte_seconds`.
 
     `plans` come fastest first, as `candidates` gives them. It takes no longer than `slack` times
-    the fastest. BudgetError lists what each plan needs.
+    the fastest that fits. BudgetError lists what each plan needs.
     """
     require_range("budget", budget, 1, 1 << 60)
     require(slack >= 1.0, "slack", f"{slack:g}", "at least 1")
+    require(byte_seconds >= 0.0, "byte_seconds", f"{byte_seconds:g}", "at least 0")
     fitting = [plan for plan in plans if plan.bytes <= budget]
     if fitting:
-        return [plan for plan in fitting if plan.seconds <= slack * fitting[0].seconds][-1]
+        near = [plan for plan in fitting if plan.seconds <= slack * fitting[0].seconds]
+        return min(near, key=lambda plan: plan.seconds + byte_seconds * plan.bytes)
     listed = "; ".join(f"{plan.describe()}: {format_bytes(plan.bytes)}" for plan in plans)
     least = min(plan.bytes for plan in plans)
     raise BudgetError(f"budget={budget}: must be at least {least} bytes; the plans need: {listed}")
