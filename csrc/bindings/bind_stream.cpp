@@ -171,6 +171,7 @@ void bind_schedule(py::module_& module) {
       .def_property_readonly("cache_bytes", &Schedule::cache_bytes)
       .def_property_readonly("call_bytes", &Schedule::call_bytes)
       .def_property_readonly("landing_bytes", &Schedule::landing_bytes)
+      .def_property_readonly("departure_bytes", &Schedule::departure_bytes)
       .def_property_readonly("peak_bytes", &Schedule::peak_bytes);
   module.def("attention_rows", &attention_rows, arg("tokens"), arg("way"));
   module.def("attention_choices", &attention_choices, arg("tokens"), arg("way"));

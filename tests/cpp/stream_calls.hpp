@@ -39,6 +39,22 @@ struct CallBytes {
   return most * 4;
 }
 
+/// From where pixels depart, in float32: as large as the largest part of what a program makes.
+[[nodiscard]] inline std::int64_t departure_bytes(const Schedule& s) {
+  const std::size_t last = s.layers().size() - 1;
+  const bool departs = s.segment().last == static_cast<std::int64_t>(s.sizes().size()) - 1;
+  if (!departs || s.made(last)[3] > 4) return 0;
+  std::int64_t frames = 0;
+  for (std::int64_t j = 0; j < s.chunk_count(); ++j) {
+    frames = std::max(frames, s.chunk(j)[last].out.length());
+  }
+  std::int64_t rows = 0;
+  for (std::int64_t i = 0; i < s.strip_count(); ++i) {
+    rows = std::max(rows, s.strip(i).layers[last].out.length());
+  }
+  return frames * rows * s.made(last)[2] * s.made(last)[3] * 4;
+}
+
 inline void add_attention(CallBytes& call, const Schedule& s, std::size_t at) {
   // What each way takes is compared with torch in tests/python/test_attention.py.
   const AttentionWay way = s.layers()[at].way;

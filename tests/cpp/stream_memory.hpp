@@ -36,6 +36,7 @@ struct StreamMemory {
     for (const Size& size : schedule.caches()) caches.push_back(reserve(size));
     heap.take(schedule.workspace_bytes());
     heap.take(landing_bytes(schedule));
+    heap.take(departure_bytes(schedule));
   }
 
   [[nodiscard]] std::size_t first() const {

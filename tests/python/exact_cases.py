@@ -77,7 +77,8 @@ def run_program(program: Program, source: torch.Tensor, plans: list[StreamPlan],
     """[1, C, T, H, W] in float32, and the run."""
     batch, run = program_run(program, source, plans)
     run.run(**hooks)
-    return batch.finish(), run
+    batch.finish()
+    return batch.planes, run
 
 
 def program_run(program: Program, source: torch.Tensor, plans: list[StreamPlan]):
@@ -90,8 +91,8 @@ def program_run(program: Program, source: torch.Tensor, plans: list[StreamPlan])
         (frames, rows, columns),
         dtype=torch.float32,
         device=source.device,
-        channels_last=False,
-        pin=False,
+        channels_last=rows > clip[1],  # as pixels lie, and latents do not
+        pin=True,
     )
     batch.tensor.fill_(float("nan"))
     job = ExactJob(

@@ -44,6 +44,7 @@ def _everything(module: ModuleType, case: dict, segment: tuple, begin: int) -> l
         schedule.strip_macs(0),
         schedule.call_bytes,
         schedule.landing_bytes,
+        schedule.departure_bytes,
         schedule.peak_bytes,
         list(schedule.sizes),
     ]

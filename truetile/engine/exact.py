@@ -201,6 +201,8 @@ class ExactRun:
         return tuple(weights)
 
     def _finish(self, segment: Segment, output: Output) -> None:
+        if output is self._task.sink:
+            output.settle()
         if segment.last in self._groups:
             self._moments[segment.last] = output.moments
         if segment.keep:

@@ -35,6 +35,9 @@ class Sink(Output, Protocol):
     def of(self, frames: Span) -> Sink:
         """Some of its frames, which count from 0 there."""
 
+    def settle(self) -> None:
+        """Nothing of the device's memory serves what came so far any longer."""
+
     def all_finite(self) -> bool:
         """Whether nothing that came so far is known to be NaN or Inf."""
 
@@ -55,6 +58,9 @@ class Store:
     def reading(self, parts: Sequence[Part]) -> AbstractContextManager[None]:
         """Nothing to prepare: it lies where it is read."""
         return nullcontext()
+
+    def settle(self) -> None:
+        """It is there to stay."""
 
     def all_finite(self) -> bool:
         """Nobody looks: what is made of it shows."""
@@ -129,7 +135,7 @@ class HostSink:
         size = tuple(values.shape[1:])
         begin = (self._first + frames.begin, rows.begin, 0)
         end = (self._first + frames.end, rows.end, size[2])
-        out = self._output.target(begin, end)
+        out = self._output.target(begin, end, beside=True)
         # One tile without zones: it has nothing to blend with.
         native.blend_tile(
             values,
@@ -152,6 +158,9 @@ class HostSink:
 
     def written(self, frames: Span, rows: Span) -> None:
         """Never called with anything new: there is no target."""
+
+    def settle(self) -> None:
+        self._output.settle()
 
     def all_finite(self) -> bool:
         """Whether everything so far was finite; waits for the device."""

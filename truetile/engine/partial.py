@@ -46,9 +46,7 @@ class PartialPicture:
         if self._pending is not None and self._pending[0].query():
             ready, self._pending = self._pending[1], None
         if self._pending is None and count > ready:
-            event = torch.cuda.Event()
-            event.record(torch.cuda.current_stream(self._result.device))
-            self._pending = event, count
+            self._pending = self._result.all_written(), count
         return ready
 
     def _paint(self, item: int, frame: int, boxes: list[Box]) -> torch.Tensor | None:

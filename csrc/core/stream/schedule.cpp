@@ -12,7 +12,8 @@ constexpr std::int64_t kFp32Bytes = 4;
 // Convolutions take a scratch of their own, as measured: none to 24 MiB, or less than twice their
 // result where that is less.
 constexpr std::int64_t kConvolutionScratch = std::int64_t{24} << 20;
-// An input of so few channels is copied into blocks of pixels, which end so many columns later.
+// Pixels have no more channels. An input of them is copied into blocks, which end so many columns
+// later.
 constexpr std::int64_t kFewChannels = 4;
 constexpr std::int64_t kBlockColumns = 16;
 
@@ -71,12 +72,13 @@ Schedule::Schedule(const Layers& layers, std::vector<Size> sizes, const Segment&
     call_bytes_ = std::max(call_bytes_, call(at));
     landing_bytes_ = std::max(landing_bytes_, landing(at));
   }
+  departure_bytes_ = departure();
   buffers_ = make_buffers();
   placement_ = place(buffers_);
 }
 
 std::int64_t Schedule::peak_bytes() const noexcept {
-  const std::int64_t kept = line_bytes_ + cache_bytes_ + landing_bytes_;
+  const std::int64_t kept = line_bytes_ + cache_bytes_ + landing_bytes_ + departure_bytes_;
   return kept + round_up(placement_.bytes, kTorchBlock) + call_bytes_;
 }
 
@@ -189,6 +191,15 @@ std::int64_t Schedule::landing(std::size_t at) const {
   const std::int64_t source = layer.source == 0 ? fp32_blocks(read(at)) : 0;
   const std::int64_t residual = layer.residual == 0 ? fp32_blocks(added(at)) : 0;
   return std::max(source, residual);
+}
+
+/// Where pixels lie while they are copied to the host; latents are written there at once.
+std::int64_t Schedule::departure() const {
+  const std::size_t at = layers().size() - 1;
+  const Size& size = made(at);
+  const bool stored = segment_.last + 1 < static_cast<std::int64_t>(sizes_.size());
+  if (stored || size[3] > kFewChannels) return 0;
+  return fp32_blocks({frames_.out[at], rows_.out[at], size[2], size[3]});
 }
 
 /// The most that a layer reads of its source.

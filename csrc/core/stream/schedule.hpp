@@ -37,7 +37,9 @@ struct Segment {
 /// - a line buffer (the rows a value keeps, all frames of the clip; of a direct value those of the
 ///   next layer's padded input) and the cached frames of a causal convolution (its padded rows of
 ///   one strip): the whole segment;
-/// - call bytes, what torch allocates within one layer: a convolution's result, attention's scores.
+/// - call bytes, what torch allocates within one layer: a convolution's result, attention's scores;
+/// - where parts of the clip land that come from the host, and where pixels lie that depart to it:
+///   from the first ones to the end.
 /// Every strip meets every chunk, so that the largest rows and the largest frames meet too.
 class Schedule {
  public:
@@ -83,6 +85,7 @@ class Schedule {
   [[nodiscard]] std::int64_t cache_bytes() const noexcept { return cache_bytes_; }
   [[nodiscard]] std::int64_t call_bytes() const noexcept { return call_bytes_; }
   [[nodiscard]] std::int64_t landing_bytes() const noexcept { return landing_bytes_; }
+  [[nodiscard]] std::int64_t departure_bytes() const noexcept { return departure_bytes_; }
   /// Everything of this segment but the stores it reads and writes.
   [[nodiscard]] std::int64_t peak_bytes() const noexcept;
   /// Multiply-adds of one strip over all chunks.
@@ -99,6 +102,7 @@ class Schedule {
   [[nodiscard]] std::vector<Buffer> make_buffers() const;
   [[nodiscard]] std::int64_t call(std::size_t at) const;
   [[nodiscard]] std::int64_t landing(std::size_t at) const;
+  [[nodiscard]] std::int64_t departure() const;
   [[nodiscard]] Size read(std::size_t at) const;
   [[nodiscard]] Size added(std::size_t at) const;
   [[nodiscard]] std::int64_t converting(const Size& size) const noexcept;
@@ -122,6 +126,7 @@ class Schedule {
   std::int64_t cache_bytes_ = 0;
   std::int64_t call_bytes_ = 0;
   std::int64_t landing_bytes_ = 0;
+  std::int64_t departure_bytes_ = 0;
 };
 
 }  // namespace truetile

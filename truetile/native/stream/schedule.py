@@ -10,6 +10,7 @@ innermost. What lives how long:
 - *cached frames* of a causal convolution (its padded rows of one strip): the whole segment
 - *call* bytes: what torch allocates within one layer (a convolution's result, attention's scores)
 - a *landing place*, where parts of the clip arrive from the host: from the first read to the end
+- a *departure place*, from where pixels go to the host: from the first ones to the end
 - a *store* (a whole value between two segments): see plan.py
 
 Every strip meets every chunk, so that the largest rows and the largest frames meet too, and the
@@ -34,7 +35,8 @@ _FP32_BYTES = 4
 # Convolutions take a scratch of their own, as measured: none to 24 MiB, or less than twice their
 # result where that is less.
 _CONVOLUTION_SCRATCH = 24 << 20
-# An input of so few channels is copied into blocks of pixels, which end so many columns later.
+# Pixels have no more channels. An input of them is copied into blocks, which end so many columns
+# later.
 _FEW_CHANNELS, _BLOCK_COLUMNS = 4, 16
 
 
@@ -76,7 +78,8 @@ class Schedule:
         lines: [frames, rows, columns, channels] of the line buffer of what each layer makes.
         caches: the same of each layer's cached frames, as they lie in its padded input.
         offsets: of each layer's padded input and of the window of what it makes, in turn.
-        workspace_bytes, line_bytes, cache_bytes, call_bytes, landing_bytes: see above.
+        workspace_bytes, line_bytes, cache_bytes, call_bytes, landing_bytes, departure_bytes: see
+            above.
     """
 
     def __init__(
@@ -126,7 +129,7 @@ class Schedule:
     def peak_bytes(self) -> int:
         """Everything of this segment but the stores it reads and writes."""
         workspace = round_up(self.workspace_bytes, BLOCK)
-        kept = self.line_bytes + self.cache_bytes + self.landing_bytes
+        kept = self.line_bytes + self.cache_bytes + self.landing_bytes + self.departure_bytes
         return kept + workspace + self.call_bytes
 
     @property
@@ -169,6 +172,7 @@ class Schedule:
         self.cache_bytes = sum(self._blocks(shape) for shape in self.caches)
         self.call_bytes = max(map(self._call, own))
         self.landing_bytes = max(map(self._landing, own))
+        self.departure_bytes = self._departure()
 
     def _line(self, at: int) -> Size:
         t, _, w, c = self.made(at)
@@ -262,6 +266,14 @@ class Schedule:
         read = self._fp32_blocks(self._read(at)) if layer.source == 0 else 0
         added = self._fp32_blocks(self._added(at)) if layer.residual == 0 else 0
         return max(read, added)
+
+    def _departure(self) -> int:
+        """Where pixels lie while they are copied to the host; latents are written there at once."""
+        at = len(self.layers) - 1
+        _, _, w, c = self.made(at)
+        if self.segment.last + 1 < len(self.sizes) or c > _FEW_CHANNELS:
+            return 0
+        return self._fp32_blocks((self._frames.out[at], self._rows.out[at], w, c))
 
     def _read(self, at: int) -> Size:
         """The most that layer `first + at` reads of its source."""
