@@ -67,4 +67,17 @@ FrameLimits frame_limits(const FramePlan& plan) {
   return limits;
 }
 
+std::vector<std::int64_t> chunk_lengths(const Layers& layers, std::int64_t first, std::int64_t last,
+                                        std::int64_t frames) {
+  const std::int64_t units = FramePlan(layers, first, last, frames, 0).units();
+  std::vector<std::int64_t> lengths = {0};
+  std::int64_t shortest = units;
+  for (std::int64_t count = 2; count <= units; count += count / 2) {
+    const std::int64_t length = (units + count - 1) / count;
+    if (length < shortest) lengths.push_back(shortest = length);
+  }
+  if (shortest > 1) lengths.push_back(1);
+  return lengths;
+}
+
 }  // namespace truetile

@@ -32,6 +32,8 @@ class FramePlan {
 
   [[nodiscard]] std::int64_t count() const noexcept { return count_; }
   [[nodiscard]] std::int64_t unit() const noexcept { return unit_; }
+  /// Of the whole clip.
+  [[nodiscard]] std::int64_t units() const noexcept { return units_; }
   [[nodiscard]] const Layers& layers() const noexcept { return layers_; }
   /// Chunk `index` of `count()`; entry i belongs to layer `first + i`.
   [[nodiscard]] std::vector<LayerFrames> chunk(std::int64_t index) const;
@@ -60,5 +62,11 @@ struct FrameLimits {
 
 /// The maxima over all chunks of a plan.
 [[nodiscard]] FrameLimits frame_limits(const FramePlan& plan);
+
+/// Chunks to choose from for a clip of `frames` that layers [first, last) read, the longest first;
+/// 0 is whole. They cut it evenly into 2, 3, 4, 6, 9, 13...: what a longer chunk takes of memory
+/// buys nothing where as many are needed.
+[[nodiscard]] std::vector<std::int64_t> chunk_lengths(const Layers& layers, std::int64_t first,
+                                                      std::int64_t last, std::int64_t frames);
 
 }  // namespace truetile

@@ -24,8 +24,7 @@ const PassOption* PassOptions::fastest(const Segment& one, std::int64_t room) {
   }
   const std::vector<std::int64_t> tallest = strip_heights(layers_, one.first, one.last, sizes_);
   const std::int64_t frames = source_size(one.first)[0];
-  for (const std::int64_t chunk : {0, 16, 8, 4, 3, 2, 1}) {
-    if (chunk > 0 && chunk >= frames) continue;
+  for (const std::int64_t chunk : chunk_lengths(layers_, one.first, one.last, frames)) {
     // Shorter strips need less.
     const auto at = std::partition_point(tallest.begin(), tallest.end(), [&](std::int64_t rows) {
       return option(one, rows, chunk, 0).bytes > room;

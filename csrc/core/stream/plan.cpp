@@ -39,10 +39,11 @@ std::vector<Option> options(const Problem& problem, std::int64_t first, std::int
       query_choices(problem.layers, problem.sizes, first, last);
   std::vector<std::int64_t> heights = {0};
   if (strips) heights = strip_heights(problem.layers, first, last, problem.sizes);
+  std::vector<std::int64_t> chunks = {0};
+  if (!clip) chunks = chunk_lengths(problem.layers, first, last, read[0]);
   std::vector<Option> found;
   for (const std::int64_t rows : heights) {
-    for (const std::int64_t chunk : {0, 16, 8, 4, 3, 2, 1}) {
-      if (chunk > 0 && (clip || chunk >= read[0])) continue;
+    for (const std::int64_t chunk : chunks) {
       for (const std::int64_t scored : queries) {
         const Segment segment = {first, last, rows, chunk, true, -1, scored};
         const Schedule schedule(problem.layers, problem.sizes, segment, problem.elem_bytes);

@@ -48,9 +48,9 @@ class FramePlan:
         if (frames - self._alone) % self.unit:
             more = "1 more than " if self._alone else ""
             raise InvalidArgument(f"frames={frames}: must be {more}a multiple of {self.unit}")
-        self._units = self._alone + (frames - self._alone) // self.unit
-        self._chunk = chunk or self._units
-        self.count = -(-self._units // self._chunk)
+        self.units = self._alone + (frames - self._alone) // self.unit
+        self._chunk = chunk or self.units
+        self.count = -(-self.units // self._chunk)
 
     def chunk(self, index: int) -> tuple[LayerFrames, ...]:
         """Chunk `index` of `count`; entry i belongs to layer `first + i`."""
@@ -62,7 +62,7 @@ class FramePlan:
 
     def _ends(self, index: int) -> list[tuple[int, int]]:
         """Frames (read, made) by each layer when chunk `index` is done."""
-        units = min((index + 1) * self._chunk, self._units)
+        units = min((index + 1) * self._chunk, self.units)
         start = self._alone + (units - self._alone) * self.unit if units else 0
         made: list[int] = []
         ends = []
@@ -93,3 +93,22 @@ def frame_limits(plan: FramePlan) -> FrameLimits:
         convolved.append(max(one.convolved(layer.kind).length for one in chunks))
         out.append(max(one.out.length for one in chunks))
     return FrameLimits(tuple(read), tuple(convolved), tuple(out))
+
+
+def chunk_lengths(layers: Sequence[StreamLayer], first: int, last: int, frames: int) -> list[int]:
+    """Chunks to choose from for a clip of `frames` that layers [first, last) read; 0 is whole.
+
+    They cut it evenly into 2, 3, 4, 6, 9, 13..., the longest first: what a longer chunk takes of
+    memory buys nothing where as many are needed.
+    """
+    units = FramePlan(layers, first, last, frames, 0).units
+    lengths, shortest, count = [0], units, 2
+    while count <= units:
+        length = -(-units // count)
+        if length < shortest:
+            shortest = length
+            lengths.append(length)
+        count += count // 2
+    if shortest > 1:
+        lengths.append(1)
+    return lengths

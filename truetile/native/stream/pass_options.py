@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from .costs import Speed, segment_seconds, strip_heights
+from .frames import chunk_lengths
 from .layer import Size, StreamLayer, value_sizes
 from .passes import has_attention, query_choices
 from .schedule import Schedule, Segment
-
-_CHUNKS = (16, 8, 4, 3, 2, 1)
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class PassOptions:
         heights = strip_heights(self._layers, one.first, one.last, self._sizes)
         frames = self._sizes[self._layers[one.first].source][0]
         best: PassOption | None = None
-        for chunk in (0, *(chunk for chunk in _CHUNKS if chunk < frames)):
+        for chunk in chunk_lengths(self._layers, one.first, one.last, frames):
             low, high = 0, len(heights)  # shorter strips need less
             while low < high:
                 middle = (low + high) // 2

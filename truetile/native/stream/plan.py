@@ -13,13 +13,12 @@ from ...errors import BudgetError
 from ..cost import format_bytes
 from ..grid import require, require_range
 from .costs import Speed, StreamPlan, segment_seconds, store_bytes, strip_heights
+from .frames import chunk_lengths
 from .layer import LayerKind, Size, StreamLayer, clean_cuts, value_sizes
 from .pass_planner import pass_plans
 from .passes import query_choices
 from .schedule import Schedule, Segment
 from .shuffle import TimeRule
-
-_CHUNKS = (0, 16, 8, 4, 3, 2, 1)
 
 
 def cuts(layers: Sequence[StreamLayer], clip: Size) -> list[int]:
@@ -129,11 +128,10 @@ def _options(layers, clip, span, elem_bytes, speed, strips) -> list[tuple[Segmen
     clip_wide = any(one.kind == LayerKind.CLIP_ATTENTION for one in layers[slice(*span)])
     found = []
     heights = strip_heights(layers, *span, sizes) if strips else [0]
+    chunks = [0] if clip_wide else chunk_lengths(layers, *span, read[0])
     queries = query_choices(layers, sizes, span)
     for rows in heights:
-        for chunk in _CHUNKS:
-            if chunk and (clip_wide or chunk >= read[0]):
-                continue
+        for chunk in chunks:
             for scored in queries:
                 segment = Segment(*span, rows, chunk, queries=scored)
                 schedule = Schedule(layers, clip, segment, elem_bytes)
