@@ -215,7 +215,7 @@ void bind_stream(py::module_& module) {
   module.def("plan_bytes", &plan_bytes, arg("layers"), arg("clip"), arg("segments"),
              arg("elem_bytes"));
   module.def("candidates", &candidates, arg("layers"), arg("clip"), arg("elem_bytes"),
-             arg("speed") = speed);
+             arg("speed") = speed, arg("weights") = std::vector<std::int64_t>{});
   module.def("choose_plan", &choose_plan, arg("plans"), arg("budget"), arg("slack") = 1.0,
              arg("byte_seconds") = 0.0);
 }

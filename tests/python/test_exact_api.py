@@ -253,11 +253,13 @@ def test_buffers_are_gone_when_a_run_fails() -> None:
 
     ExactRun.__init__ = remembering
     try:
-        with pytest.raises(RuntimeError, match="stop"):
+        with pytest.raises(RuntimeError, match="stop") as error:
             run_program(program, z, [plan], check_interrupt=stop)
     finally:
         ExactRun.__init__ = init
-    assert not held[0]._stores and not held[0]._weights
+    assert not held[0]._stores
+    assert error.value.__traceback__ is not None
+    assert not any(type(one) is SegmentBuffers for one in gc.get_objects())
 
 
 def test_the_memory_account_names_what_a_run_holds() -> None:
@@ -271,7 +273,8 @@ def test_the_memory_account_names_what_a_run_holds() -> None:
         if names:  # once is enough: it looks at all objects of the process
             return
         held = [one for one in gc.get_objects() if type(one) is SegmentBuffers]
-        found = [Found(run._weights[0].weight, 1), *(Found(one._workspace, 1) for one in held)]
+        weight = run._weights.needed_from(0)[0].weight
+        found = [Found(weight, 1), *(Found(one._workspace, 1) for one in held)]
         name_holders(found)
         names.update(entry.where for entry in found)
 

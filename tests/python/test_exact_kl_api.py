@@ -145,4 +145,4 @@ def test_stores_are_gone_when_a_run_fails() -> None:
     _, run = program_run(program, z, pass_plans(program, z)[:1])
     with pytest.raises(RuntimeError, match="stop"):
         run.run(stop)
-    assert not run._stores and not run._weights
+    assert not run._stores

@@ -13,6 +13,7 @@ import torch
 from ..errors import LadderExhausted
 from ..report import human_bytes
 from ..stream import Segment, Span, StreamPlan, outside_reads, value_sizes
+from .call_weights import CallWeights
 from .cudnn import tune_once
 from .exact_carry import last_runs
 from .exact_output import MeasuredOutput, Output, Store
@@ -29,9 +30,7 @@ _NEXT_SHARE = 0.9
 class ExactRun:
     """Works on the first of `plans`, which are sorted by falling need, and falls on demand."""
 
-    def __init__(
-        self, task: Task, plans: Sequence[StreamPlan], weights: tuple[Packed, ...]
-    ) -> None:
+    def __init__(self, task: Task, plans: Sequence[StreamPlan], weights: CallWeights) -> None:
         self._task = task
         self._plans = list(plans)
         self._weights = weights
@@ -77,7 +76,6 @@ class ExactRun:
         finally:
             # A failed or interrupted run must not hold memory until its traceback is collected.
             self._stores.clear()
-            self._weights = ()
 
     def _attempt(self, plan: StreamPlan, check_interrupt, progress) -> bool:
         """Runs what is left of a plan; False when memory ran out."""
@@ -86,7 +84,8 @@ class ExactRun:
         self._leaves = last_runs(left)
         self._drop_unused(left)
         begins = [(one, self._finished.get(one.last, 0)) for one in left]
-        tune_once(self._task, self._schedules, self._weights, begins)
+        first = left[0].first if left else 0
+        tune_once(self._task, self._schedules, self._weights.needed_from(first), begins)
         work = [self._schedules.macs(segment) for segment in left]
         done = 0.0
         for at, segment in enumerate(left):
@@ -146,11 +145,10 @@ class ExactRun:
         output = None
         try:
             output = self._output(segment)
-            weights = self._pass_weights(segment)
             run = SegmentRun(
                 task.program,
                 schedule,
-                weights,
+                self._pass_weights(segment),
                 task.device,
                 task.dtype,
                 self._read,
@@ -193,11 +191,11 @@ class ExactRun:
 
     def _pass_weights(self, segment: Segment) -> tuple[Packed, ...]:
         """The layers' weights, with the norms of a segment ready to use."""
-        weights = list(self._weights)
-        for index in range(segment.first, segment.last):
-            shape = self._task.program.shapes[index]
+        first, last = segment.first, segment.last
+        weights = list(self._weights.needed_from(first)[first:last])
+        for at, shape in enumerate(self._task.program.shapes[first:last]):
             if shape.groups:
-                weights[index] = weights[index].with_moments(self._moments[shape.source])
+                weights[at] = weights[at].with_moments(self._moments[shape.source])
         return tuple(weights)
 
     def _finish(self, segment: Segment, output: Output) -> None:

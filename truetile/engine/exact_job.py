@@ -9,12 +9,12 @@ import torch
 
 from ..families.program import Program
 from ..stream import StreamPlan
+from .call_weights import CallWeights
 from .exact import ExactRun
 from .exact_output import HostSink
 from .exact_rolled import RolledRun
 from .exact_source import ClipSource
 from .exact_task import Task
-from .exact_weights import Packed
 from .output import HostOutput
 from .ports import Affine
 
@@ -38,7 +38,7 @@ class ExactJob:
 
 
 def exact_run(
-    job: ExactJob, plans: Sequence[StreamPlan], weights: tuple[Packed, ...]
+    job: ExactJob, plans: Sequence[StreamPlan], weights: CallWeights
 ) -> ExactRun | RolledRun:
     """What will do a job by the first of `plans`, which are sorted by falling need."""
     c, t, h, w = job.source.shape

@@ -14,7 +14,7 @@ from ..stream import Speed, StreamPlan, candidates, choose_plan, value_sizes
 from .attention import attention_way
 from .exact_rolled_plans import rolled_plans
 from .exact_stages import Shapes, Size
-from .weight_bytes import packed_bytes, packing_bytes
+from .weight_bytes import layer_bytes, packed_bytes, packing_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -27,7 +27,7 @@ _FREE_SHARE = 0.9
 # Where nobody set a budget, memory costs what it takes to send what it holds of the other models of
 # a workflow to the host and back, over the bus of the machine that predicted times are of. A plan
 # that saves memory may take so much longer than the fastest.
-_BYTE_SECONDS = 2 / 48e9
+_BYTE_SECONDS = 2 / 45e9
 _SLACK = 1.09
 NEARLY_FASTEST = f"the best of time and memory within {_SLACK - 1:.0%} of the fastest"
 # What the process grows by on the CPU besides tensors: oneDNN's scratch and code, as measured.
@@ -55,9 +55,10 @@ class ExactPlan:
 class Offer:
     """All plans for one request, of falling need.
 
-    `beside_bytes` are taken besides by the packed weights, by those of the VAE's own that cannot
-    leave the device, on CUDA by cuBLAS and, on the CPU, by the result and oneDNN. Before a plan
-    runs, packing takes `packing_bytes` in its place.
+    `beside_bytes` are taken besides by the packed weights that no plan counts, by those of the
+    VAE's own that cannot leave the device, on CUDA by cuBLAS and, on the CPU, by the result and
+    oneDNN. Before a plan runs, packing takes `packing_bytes` in its place. `counted_bytes`: of the
+    weights that plans count.
     """
 
     program: Program
@@ -66,6 +67,7 @@ class Offer:
     plans: tuple[StreamPlan, ...]
     beside_bytes: int
     packing_bytes: int
+    counted_bytes: int
 
     def needs(self, plan: StreamPlan, packing: bool = True) -> int:
         """The most that is allocated at once, with `packing` of the weights before the plan."""
@@ -75,10 +77,10 @@ class Offer:
         """The fastest plan that needs at most `budget` bytes; raises BudgetError."""
         least = self.plans[-1]
         if self.needs(least) > budget:
+            fixed = human_bytes(self.beside_bytes + self.counted_bytes)
             raise BudgetError(
                 f"budget={budget}: must be at least {self.needs(least)} bytes for "
-                f"{least.describe()}, {human_bytes(self.beside_bytes)} of weights and results "
-                "included"
+                f"{least.describe()}, {fixed} of weights and results included"
             )
         return choose_plan(self.plans, budget - self.beside_bytes)
 
@@ -101,7 +103,8 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
     program = _program(port, operation, source)
     frames = source.shape[2] if source.dim() == 5 else 1
     clip = (frames, *source.shape[-2:], source.shape[1])
-    beside = packed_bytes(program, port.device, port.dtype)
+    weights = weights_in_plans(program, source.shape[0], port.device, port.dtype)
+    beside = 0 if weights else packed_bytes(program, port.device, port.dtype)
     if any(shape.groups for shape in program.shapes):
         beside += _MOMENT_BYTES
     if port.device.type == "cpu":
@@ -109,26 +112,57 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
         beside += source.shape[0] * result * _RESULT_BYTES + _CPU_BYTES
     if port.device.type == "cuda" and any(shape.attends for shape in program.shapes):
         beside += _CUBLAS_BYTES
-    plans = plans_for(program, clip, port.dtype.itemsize, port.device)
+    plans = plans_for(program, clip, port.dtype.itemsize, port.device, weights)
     packing = packing_bytes(program, port.device, port.dtype, port.patches() is not None)
-    return Offer(program, clip, port.dtype.itemsize, plans, beside, packing)
+    counted = sum(weights)
+    item = port.dtype.itemsize
+    return Offer(program, clip, item, plans, beside, packing + counted, counted)
+
+
+def weights_leave(program: Program, items: int) -> bool:
+    """Whether weights of layers that have run for the last time give their memory up.
+
+    Passes read those of most layers until they end, other items and spans of a clip read all again.
+    """
+    return items == 1 and program.roll is None and not any(one.groups for one in program.shapes)
+
+
+def weights_in_plans(
+    program: Program, items: int, device: torch.device, dtype: torch.dtype
+) -> tuple[int, ...]:
+    """Bytes of each layer's weights that plans are to count; empty where all stay."""
+    return layer_bytes(program, device, dtype) if weights_leave(program, items) else ()
 
 
 def plans_for(
-    program: Program, clip: Size, elem_bytes: int, device: torch.device
+    program: Program,
+    clip: Size,
+    elem_bytes: int,
+    device: torch.device,
+    weights: tuple[int, ...] = (),
 ) -> tuple[StreamPlan, ...]:
-    """All plans for an input of size `clip`, fastest first, each smaller than those before it."""
+    """All plans for an input of size `clip`, fastest first, each smaller than those before it.
+
+    `weights`: see `weights_in_plans`.
+    """
     # Everywhere but on the CPU kernels are launched on a device of their own.
     launches = device.type != "cpu"
-    return _plans_for(program.shapes, program.roll, clip, elem_bytes, launches)
+    return _plans_for(program.shapes, program.roll, clip, elem_bytes, launches, weights)
 
 
 @functools.lru_cache(maxsize=64)
-def _plans_for(shapes: Shapes, roll: Roll | None, clip: Size, elem_bytes: int, launches: bool):
+def _plans_for(
+    shapes: Shapes,
+    roll: Roll | None,
+    clip: Size,
+    elem_bytes: int,
+    launches: bool,
+    weights: tuple[int, ...],
+):
     # Thousands of schedules are weighed, which takes as long as decoding a small image.
     speed = Speed() if launches else Speed(launch=0.0)
     if roll is None:
-        return tuple(candidates(shapes, clip, elem_bytes, speed))
+        return tuple(candidates(shapes, clip, elem_bytes, speed, weights))
     return tuple(rolled_plans(shapes, roll, clip, elem_bytes, speed))
 
 

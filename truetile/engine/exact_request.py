@@ -12,10 +12,18 @@ from ..memory import tensors
 from ..report import Report, human_bytes
 from ..stream import StreamPlan, value_sizes
 from . import selftest
+from .call_weights import CallWeights, Weights
 from .exact_buffers import SegmentBuffers
 from .exact_job import ExactJob, exact_run
 from .exact_output import Store
-from .exact_planning import ExactPlan, make_exact_plan, make_offer, plans_for
+from .exact_planning import (
+    ExactPlan,
+    make_exact_plan,
+    make_offer,
+    plans_for,
+    weights_in_plans,
+    weights_leave,
+)
 from .exact_task import Tally
 from .exact_weights import Packed, pack
 from .inputs import check_finite
@@ -72,7 +80,7 @@ class ExactRequest:
         self._still = source.dim() == 4
         self._tallies: list[Tally] = []
         self._float32_items = 0
-        self._weights: tuple[torch.dtype, tuple[Packed | None, ...]] | None = None
+        self._weights: tuple[torch.dtype, CallWeights] | None = None
         self._has_packed = False
 
     def run(self, hooks: Hooks) -> torch.Tensor:
@@ -81,7 +89,7 @@ class ExactRequest:
         Raises LadderExhausted, NonFiniteError, and what the interrupt check raises.
         """
         decoding = self._operation == "decode"
-        items = self._source.shape[0]
+        items = self._items()
         frames, rows, columns, _ = self._sizes()[-1]
         size = (frames, rows, columns)
         batch = result_batch(self._port, self._operation, items, size, hooks)
@@ -108,7 +116,7 @@ class ExactRequest:
 
                     self._item(job, hooks.check_interrupt, progress if hooks.progress else None)
         finally:
-            self._weights = None
+            self._drop_weights()
         tensor = batch.tensor
         return tensor.squeeze(1 if decoding else 2) if self._still else tensor
 
@@ -130,28 +138,36 @@ class ExactRequest:
                 "the weights or this VAE's code are at fault"
             )
 
-    def _packed(self, dtype: torch.dtype) -> tuple[Packed | None, ...]:
-        """The weights in `dtype`, in place of those in another one. Raises LadderExhausted."""
+    def _packed(self, dtype: torch.dtype) -> CallWeights:
+        """The weights in `dtype`, in place of those in another one."""
         if self._weights is None or self._weights[0] != dtype:
-            self._weights = None
-            program, port = self._plan.program, self._port
-            try:
-                self._weights = dtype, self._kept_or_packed(dtype)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                count = human_bytes(packed_bytes(program, port.device, dtype))
-                raise LadderExhausted(f"out of memory: packed weights need {count}") from None
+            self._drop_weights()
+            leaving = weights_leave(self._plan.program, self._items())
+            self._weights = dtype, CallWeights(lambda: self._kept_or_packed(dtype), leaving)
         return self._weights[1]
 
-    def _kept_or_packed(self, dtype: torch.dtype) -> tuple[Packed | None, ...]:
+    def _drop_weights(self) -> None:
+        if self._weights is not None:
+            self._weights[1].drop()
+        self._weights = None
+
+    def _kept_or_packed(self, dtype: torch.dtype) -> Weights:
+        """Raises LadderExhausted."""
         program, port = self._plan.program, self._port
-        weights = KEPT.find(program, port, dtype)
-        if weights is None:
-            self._has_packed = True
-            weights = pack(program, port.device, dtype, port.weight)
-            KEPT.keep(program, port, dtype, weights)
-        return weights
+        # What leaves at different times lies in different blocks.
+        cuts = [segment.first for segment in self._plan.plans[0].segments[1:]]
+        try:
+            weights = KEPT.find(program, port, dtype, cuts)
+            if weights is None:
+                self._has_packed = True
+                weights = pack(program, port.device, dtype, port.weight)
+                KEPT.keep(program, port, dtype, weights)
+            return weights
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            count = human_bytes(packed_bytes(program, port.device, dtype))
+            raise LadderExhausted(f"out of memory: packed weights need {count}") from None
 
     def _plan_now(self) -> str:
         tried = self._tallies[-1].plans if self._tallies else []
@@ -159,11 +175,17 @@ class ExactRequest:
 
     def _float32_plans(self) -> list[StreamPlan]:
         program, port = self._plan.program, self._port
-        plans = plans_for(program, self._clip(), 4, port.device)
-        more = packed_bytes(program, port.device, torch.float32)
-        more -= packed_bytes(program, port.device, port.dtype)
+        weights = weights_in_plans(program, self._items(), port.device, torch.float32)
+        plans = plans_for(program, self._clip(), 4, port.device, weights)
+        more = 0
+        if not weights:
+            more = packed_bytes(program, port.device, torch.float32)
+            more -= packed_bytes(program, port.device, port.dtype)
         fitting = [plan for plan in plans if plan.bytes + more <= self._plan.plans[0].bytes]
         return fitting or [plans[-1]]
+
+    def _items(self) -> int:
+        return self._source.shape[0]
 
     def _clip(self) -> tuple[int, int, int, int]:
         return (*self._source.shape[2:], self._source.shape[1])

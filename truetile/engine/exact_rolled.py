@@ -14,22 +14,20 @@ import torch
 
 from ..errors import LadderExhausted
 from ..stream import Segment, StreamPlan, value_sizes
+from .call_weights import CallWeights
 from .exact import ExactRun, smaller_plans
 from .exact_carry import Carry
 from .exact_output import Sink, Store
 from .exact_schedules import schedules_of
 from .exact_stages import Part, Stage, stages_of
 from .exact_task import Tally, Task
-from .exact_weights import Packed
 from .memory import is_out_of_memory, release
 
 
 class RolledRun:
     """Works on the first of `plans`, which are sorted by falling need, and falls on demand."""
 
-    def __init__(
-        self, task: Task, plans: Sequence[StreamPlan], weights: tuple[Packed, ...]
-    ) -> None:
+    def __init__(self, task: Task, plans: Sequence[StreamPlan], weights: CallWeights) -> None:
         self._task = task
         self._plans = list(plans)
         self._weights = weights
@@ -45,24 +43,21 @@ class RolledRun:
         self.tally.macs_once = sum(map(self._macs, self._all_parts()))
         finished = 0.0
         source = self._task.source
-        try:
-            for stage in self._stages:
+        for stage in self._stages:
 
-                def report(macs: float, finished: float = finished) -> None:
-                    if progress is not None:
-                        progress((finished + macs) / self.tally.macs_once)
+            def report(macs: float, finished: float = finished) -> None:
+                if progress is not None:
+                    progress((finished + macs) / self.tally.macs_once)
 
-                sink = self._sink(stage)
-                task = replace(self._task, source=source, sink=sink)
-                while not self._attempt(stage, task, check_interrupt, report):
-                    release(task.device)
-                    self._plans = smaller_plans(self._plans, self._plans[0])
-                    self.tally.plans.append(self._plans[0])
-                source = sink
-                finished += sum(map(self._macs, stage.parts))
-            return self._task.sink.all_finite()
-        finally:
-            self._weights = ()
+            sink = self._sink(stage)
+            task = replace(self._task, source=source, sink=sink)
+            while not self._attempt(stage, task, check_interrupt, report):
+                release(task.device)
+                self._plans = smaller_plans(self._plans, self._plans[0])
+                self.tally.plans.append(self._plans[0])
+            source = sink
+            finished += sum(map(self._macs, stage.parts))
+        return self._task.sink.all_finite()
 
     def _sink(self, stage: Stage) -> Sink:
         """Where a stage's result goes: out, or to a whole value for the next stage."""
@@ -80,7 +75,7 @@ class RolledRun:
     def _attempt(self, stage: Stage, task: Task, check_interrupt, report) -> bool:
         """All parts of a stage on the plan at hand; False when memory ran out."""
         plan = stage.plan(self._plans[0])
-        weights = self._weights[stage.first : stage.last]
+        weights = self._weights.of(stage.first, stage.last)
         done = 0.0
         try:
             carry = self._carry(stage)

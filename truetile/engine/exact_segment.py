@@ -40,10 +40,13 @@ class SegmentRun:
         carry: Carry | None = None,
         leaves: Container[int] = (),
     ) -> None:
-        """`carry`: of a clip in spans, where layers in `leaves` run for the last time in one."""
+        """`weights`: of the segment's layers.
+
+        `carry`: of a clip in spans, where layers in `leaves` run for the last time in one.
+        """
         first, last = schedule.segment.first, schedule.segment.last
         self._layers = program.layers[first:last]
-        self._weights = weights[first:last]
+        self._weights = weights
         self._schedule, self._first = schedule, first
         self._read, self._output = read, output
         self._carry, self._leaves = carry, leaves
@@ -67,20 +70,30 @@ class SegmentRun:
         `rows` are the segment's output rows of the strip, `complete` is true for its last chunk.
         `check_interrupt` is called before each layer; what it raises ends the run.
         """
-        schedule, new = self._schedule, self._new
         strips, chunks = self._strips, self._chunks
+        try:
+            self._open()
+            for self._strip, following in itertools.zip_longest(strips, strips[1:]):
+                for number, self._chunk in enumerate(chunks):
+                    last_chunk = number + 1 == len(chunks)
+                    step = Step(self._strip, following, number, self._chunk, last_chunk)
+                    self._step(step, check_interrupt)
+                    step_done(self._strip.layers[-1].out, last_chunk)
+        finally:
+            # An interrupted run must not hold memory until its traceback is collected.
+            self._weights, self._waiting = (), None
+            self._buffers = self._inputs = None
+
+    def _open(self) -> None:
+        """Takes the segment's memory."""
         own = range(len(self._layers))
-        heights = [rounded_heights(strips, at, new["device"]) for at in own]
+        heights = [rounded_heights(self._strips, at, self._new["device"]) for at in own]
         shapes = [layer.shape for layer in self._layers]
-        self._buffers = SegmentBuffers(shapes, schedule, self._read, self._output, **new)
+        self._buffers = SegmentBuffers(
+            shapes, self._schedule, self._read, self._output, **self._new
+        )
         places = self._layers, self._weights, self._buffers, heights
         self._inputs = PaddedInputs(*places, self._carry, self._leaves)
-        for self._strip, following in itertools.zip_longest(strips, strips[1:]):
-            for number, self._chunk in enumerate(chunks):
-                last_chunk = number + 1 == len(chunks)
-                step = Step(self._strip, following, number, self._chunk, last_chunk)
-                self._step(step, check_interrupt)
-                step_done(self._strip.layers[-1].out, last_chunk)
 
     def _step(self, step: Step, check_interrupt: Callable[[], None] | None) -> None:
         self._buffers.begin(step)

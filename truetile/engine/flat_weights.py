@@ -7,10 +7,9 @@ from dataclasses import replace
 
 import torch
 
+from .call_weights import Weights
 from .exact_weights import Packed
 from .memory import in_blocks
-
-Weights = tuple[Packed | None, ...]
 
 
 def flat_bytes(weights: Weights) -> int:
@@ -38,12 +37,13 @@ def copied_into(flat: torch.Tensor, weights: Weights) -> Weights:
     return _each(weights, copied)
 
 
-def seen_in(flat: torch.Tensor, weights: Weights) -> Weights:
-    """Weights that `copied_into` gave, as views of a copy of their buffer."""
+def seen_in(flat: torch.Tensor, weights: Weights, begin: int = 0) -> Weights:
+    """Weights that `copied_into` gave, as views of a copy of their buffer from byte `begin` on."""
     typed = _Typed(flat)
 
     def seen(value: torch.Tensor) -> torch.Tensor:
-        return typed.view(value.dtype, value.shape, value.stride(), value.storage_offset())
+        offset = value.storage_offset() - begin // value.itemsize
+        return typed.view(value.dtype, value.shape, value.stride(), offset)
 
     return _each(weights, seen)
 

@@ -76,8 +76,13 @@ class KeptWeights:
         """Gives all of it up."""
         self._entries.clear()
 
-    def find(self, program: Program, port: VaePort, dtype: torch.dtype) -> Weights | None:
-        """On the port's device what `pack` would make, in one block; None where nothing is kept."""
+    def find(
+        self, program: Program, port: VaePort, dtype: torch.dtype, cuts: Sequence[int] = ()
+    ) -> Weights | None:
+        """On the port's device what `pack` would make; None where nothing is kept.
+
+        They lie in one block, or in one up to each of the layers in `cuts` and one for the rest.
+        """
         if not self._serves(port):
             return None
         self._make_room(0)
@@ -90,7 +95,7 @@ class KeptWeights:
             if not entry.is_of(now):
                 continue
             # On its way while the values are compared; in vain only where some were changed.
-            weights = _uploaded(entry, port.device)
+            weights = _uploaded(entry, port.device, cuts)
             if entry.fits(now):
                 self._entries.pop(number, None)
                 self._entries[number] = entry  # the last one to go
@@ -165,11 +170,19 @@ def _taken(size: int) -> int:
     return 1 << (size - 1).bit_length()
 
 
-def _uploaded(entry: _Entry, device: torch.device) -> Weights:
+def _uploaded(entry: _Entry, device: torch.device, cuts: Sequence[int]) -> Weights:
     if entry.written is not None:
         torch.cuda.current_stream(device).wait_event(entry.written)
-    flat = torch.empty(entry.flat.numel(), dtype=torch.uint8, device=device)
-    return seen_in(flat.copy_(entry.flat, non_blocking=True), entry.weights)
+    found: Weights = ()
+    begin = 0
+    for first, last in itertools.pairwise((0, *cuts, len(entry.weights))):
+        part = entry.weights[first:last]
+        size = flat_bytes(part)
+        own = entry.flat[begin : begin + size]
+        block = torch.empty(size, dtype=torch.uint8, device=device)
+        found += seen_in(block.copy_(own, non_blocking=True), part, begin)
+        begin += size
+    return found
 
 
 KEPT = KeptWeights()

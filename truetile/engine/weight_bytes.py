@@ -24,7 +24,13 @@ _PHASES = 4 / 3  # kernels of 3 become twice as many of 2
 
 def packed_bytes(program: Program, device: torch.device, dtype: torch.dtype) -> int:
     """What `pack` leaves allocated on `device`, in the blocks of torch's allocator."""
-    return _bytes(_own_weights(program, device, dtype), dtype, False)[0]
+    return sum(_bytes(_own_weights(program, device, dtype), dtype, False)[0])
+
+
+def layer_bytes(program: Program, device: torch.device, dtype: torch.dtype) -> tuple[int, ...]:
+    """The same for each layer of the program; 0 for those without weights."""
+    own = iter(_bytes(_own_weights(program, device, dtype), dtype, False)[0])
+    return tuple(0 if layer.conv is None else next(own) for layer in program.layers)
 
 
 def packing_bytes(program: Program, device: torch.device, dtype: torch.dtype, patched: bool) -> int:
@@ -91,12 +97,14 @@ def _own_weights(program: Program, device: torch.device, dtype: torch.dtype) -> 
 
 # Each call of a program asks, and its key holds all that the answer is made of.
 @functools.lru_cache(maxsize=64)
-def _bytes(layers: tuple[_Own, ...], dtype: torch.dtype, patched: bool) -> tuple[int, int]:
-    """What `packed_bytes` and `packing_bytes` say."""
-    left = [_left(layer, dtype) for layer in layers]
+def _bytes(
+    layers: tuple[_Own, ...], dtype: torch.dtype, patched: bool
+) -> tuple[tuple[int, ...], int]:
+    """What packing leaves of each layer, and what `packing_bytes` says."""
+    left = tuple(_left(layer, dtype) for layer in layers)
     before = itertools.accumulate(left, initial=0)
     moments = (at + _most(layer, dtype, patched) for layer, at in zip(layers, before, strict=False))
-    return sum(left), max(0, max(moments, default=0) - sum(left))
+    return left, max(0, max(moments, default=0) - sum(left))
 
 
 def _left(layer: _Own, dtype: torch.dtype) -> int:

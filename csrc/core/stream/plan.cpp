@@ -24,7 +24,14 @@ struct Problem {
   const Size& clip;
   std::int64_t elem_bytes;
   const Speed& speed;
+  const std::vector<std::int64_t>& weights;
   std::vector<Size> sizes;
+
+  /// Bytes of the weights of layers from `first` on.
+  [[nodiscard]] std::int64_t weights_from(std::int64_t first) const {
+    if (weights.empty()) return 0;
+    return std::accumulate(weights.begin() + first, weights.end(), std::int64_t{0});
+  }
 };
 
 /// Layers [first, last) for each strip height (only whole unless `strips`) and chunk.
@@ -65,8 +72,11 @@ const Option& under(const std::vector<Option>& whole, std::int64_t bytes) {
                            [](const Option& a, const Option& b) { return a.bytes < b.bytes; });
 }
 
-void add_single(const std::vector<Option>& found, std::vector<StreamPlan>& plans) {
-  for (const Option& one : found) plans.push_back({{one.segment}, one.bytes, one.seconds});
+void add_single(const std::vector<Option>& found, std::int64_t weights,
+                std::vector<StreamPlan>& plans) {
+  for (const Option& one : found) {
+    plans.push_back({{one.segment}, one.bytes + weights, one.seconds});
+  }
 }
 
 void add_plans(const Problem& problem, std::int64_t cut, std::vector<StreamPlan>& plans) {
@@ -77,19 +87,23 @@ void add_plans(const Problem& problem, std::int64_t cut, std::vector<StreamPlan>
   const std::int64_t last = decoding || single ? count : cut;
   const std::vector<Option> streamed = options(problem, first, last, true);
   if (single) {
-    add_single(streamed, plans);
+    add_single(streamed, problem.weights_from(0), plans);
     return;
   }
   const std::vector<Option> whole =
       decoding ? options(problem, 0, cut, false) : options(problem, cut, count, false);
   const std::int64_t store =
       store_bytes(problem.sizes[static_cast<std::size_t>(cut)], problem.elem_bytes);
+  // What of the weights is there besides while either part runs.
+  const std::int64_t with_whole = problem.weights_from(decoding ? 0 : cut);
+  const std::int64_t with_streamed = problem.weights_from(decoding ? cut : 0);
   for (const Option& one : streamed) {
-    const Option& other = under(whole, one.bytes);
+    const std::int64_t room = one.bytes + with_streamed;
+    const Option& other = under(whole, room - with_whole);
     StreamPlan plan;
     plan.segments = {one.segment, other.segment};
     if (decoding) std::swap(plan.segments[0], plan.segments[1]);
-    plan.bytes = store + std::max(one.bytes, other.bytes);
+    plan.bytes = store + std::max(room, other.bytes + with_whole);
     plan.seconds = one.seconds + other.seconds;
     plans.push_back(plan);
   }
@@ -98,16 +112,20 @@ void add_plans(const Problem& problem, std::int64_t cut, std::vector<StreamPlan>
 }  // namespace
 
 std::vector<StreamPlan> candidates(const Layers& layers, const Size& clip, std::int64_t elem_bytes,
-                                   const Speed& speed) {
+                                   const Speed& speed, const std::vector<std::int64_t>& weights) {
+  require(weights.empty() || weights.size() == layers.size(), "weights", text(weights.size()),
+          text("0 or ", layers.size()));
+  const Problem problem = {layers, clip, elem_bytes, speed, weights, value_sizes(layers, clip)};
   if (std::any_of(layers.begin(), layers.end(), [](const auto& one) { return one.groups > 0; })) {
-    return pass_plans(layers, clip, elem_bytes, speed);
+    std::vector<StreamPlan> passes = pass_plans(layers, clip, elem_bytes, speed);
+    for (StreamPlan& plan : passes) plan.bytes += problem.weights_from(0);
+    return passes;
   }
-  const Problem problem = {layers, clip, elem_bytes, speed, value_sizes(layers, clip)};
   const auto last = static_cast<std::int64_t>(layers.size());
   std::vector<StreamPlan> plans;
   const std::vector<std::int64_t> found = cuts(layers, clip);
   for (const std::int64_t cut : found) add_plans(problem, cut, plans);
-  if (found.empty()) add_single(options(problem, 0, last, false), plans);
+  if (found.empty()) add_single(options(problem, 0, last, false), problem.weights_from(0), plans);
   std::vector<std::size_t> order(plans.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
   const auto key = [&plans](std::size_t i) {

@@ -15,9 +15,12 @@ namespace truetile {
 /// the program runs whole.
 [[nodiscard]] std::vector<std::int64_t> cuts(const Layers& layers, const Size& clip);
 
-/// The plans worth choosing from, fastest first, each smaller than all before it.
+/// The plans worth choosing from, fastest first, each smaller than all before it. `weights`: bytes
+/// of each layer's, counted in the plans' bytes; empty: of none. Those of the first of two segments
+/// leave with it, those of passes stay.
 [[nodiscard]] std::vector<StreamPlan> candidates(const Layers& layers, const Size& clip,
-                                                 std::int64_t elem_bytes, const Speed& speed = {});
+                                                 std::int64_t elem_bytes, const Speed& speed = {},
+                                                 const std::vector<std::int64_t>& weights = {});
 
 /// Of `plans` (fastest first, as `candidates` gives them) of at most `budget` bytes the one that
 /// costs least, where each byte is worth `byte_seconds`, among those that take no longer than

@@ -8,6 +8,7 @@ norms need whole values, see passes.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ...errors import BudgetError
 from ..cost import format_bytes
@@ -76,12 +77,22 @@ def _resizes(layers: Sequence[StreamLayer], at: int) -> bool:
 
 
 def candidates(
-    layers: Sequence[StreamLayer], clip: Size, elem_bytes: int, speed: Speed | None = None
+    layers: Sequence[StreamLayer],
+    clip: Size,
+    elem_bytes: int,
+    speed: Speed | None = None,
+    weights: Sequence[int] = (),
 ) -> list[StreamPlan]:
-    """All plans worth choosing from, fastest first; of equal ones the smaller first."""
+    """All plans worth choosing from, fastest first; of equal ones the smaller first.
+
+    `weights`: bytes of each layer's, counted in the plans' bytes; empty: of none. Those of the
+    first of two segments leave with it, those of passes stay.
+    """
     speed = speed or Speed()
+    require(len(weights) in (0, len(layers)), "weights", len(weights), f"0 or {len(layers)}")
     if any(layer.groups for layer in layers):
-        return pass_plans(layers, clip, elem_bytes, speed)
+        plans = pass_plans(layers, clip, elem_bytes, speed)
+        return [replace(plan, bytes=plan.bytes + sum(weights)) for plan in plans]
     sizes = value_sizes(layers, clip)
     decoding = sizes[-1][1] >= sizes[0][1]
     count = len(layers)
@@ -89,7 +100,7 @@ def candidates(
     found = cuts(layers, clip)
     if not found:
         whole = _options(layers, clip, (0, count), elem_bytes, speed, False)
-        plans += [StreamPlan((one[0],), one[1], one[2]) for one in whole]
+        plans += [StreamPlan((one[0],), one[1] + sum(weights), one[2]) for one in whole]
     for cut in found:
         store = store_bytes(sizes[cut], elem_bytes) if cut else 0
         at = cut if decoding else 0
@@ -97,16 +108,21 @@ def candidates(
             layers, clip, (at, count if decoding or cut == 0 else cut), elem_bytes, speed, True
         )
         if cut == 0:
-            plans += [StreamPlan((one[0],), one[1], one[2]) for one in streamed]
+            plans += [StreamPlan((one[0],), one[1] + sum(weights), one[2]) for one in streamed]
             continue
         span = (0, cut) if decoding else (cut, count)
         whole = _options(layers, clip, span, elem_bytes, speed, False)
+        # What of the weights is there besides while either part runs.
+        kept = sum(weights[cut:])
+        with_whole, with_streamed = (sum(weights), kept) if decoding else (kept, sum(weights))
         for one in streamed:
+            room = one[1] + with_streamed
             # The whole part fits under the streamed one where it can, else it is the smallest.
-            under = [w for w in whole if w[1] <= one[1]] or [min(whole, key=lambda w: w[1])]
+            under = [w for w in whole if w[1] + with_whole <= room]
+            under = under or [min(whole, key=lambda w: w[1])]
             other = min(under, key=lambda w: w[2])
             pair = (other[0], one[0]) if decoding else (one[0], other[0])
-            peak = store + max(one[1], other[1])
+            peak = store + max(room, other[1] + with_whole)
             plans.append(StreamPlan(pair, peak, one[2] + other[2]))
     plans.sort(key=lambda plan: (plan.seconds, plan.bytes))
     return _front(plans)
