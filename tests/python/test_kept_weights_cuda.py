@@ -16,7 +16,7 @@ from truetile.engine import exact_request
 from truetile.engine.diffusers_port import DiffusersPort
 from truetile.engine.exact_weights import pack
 from truetile.engine.kept_weights import KeptWeights
-from truetile.engine.weight_bytes import packed_bytes
+from truetile.engine.weight_bytes import layer_bytes, packed_bytes
 
 pytest.importorskip("diffusers")
 pytestmark = [pytest.mark.cuda, pytest.mark.usefixtures("fresh_selftest")]
@@ -103,16 +103,30 @@ def test_weights_come_back_in_one_block_of_what_was_said(kept, port):
     assert torch.cuda.max_memory_allocated() == before, "keeping takes nothing of the card"
     found = kept.find(program, port, port.dtype)
     torch.cuda.synchronize()
-    assert torch.cuda.max_memory_allocated() - before <= packed_bytes(
-        program, port.device, port.dtype
-    )
-    assert torch.cuda.memory_allocated() - before <= packed_bytes(program, port.device, port.dtype)
+    # Of a large block that torch hands out up to a megabyte stays unused.
+    said = packed_bytes(program, port.device, port.dtype) + (1 << 20)
+    assert torch.cuda.max_memory_allocated() - before <= said
+    assert torch.cuda.memory_allocated() - before <= said
     check_equal(found, weights)
     tensors = [v for one in found if one for v in vars(one).values() if isinstance(v, torch.Tensor)]
     assert len({one.untyped_storage().data_ptr() for one in tensors}) == 1
     assert all(one.is_cuda and one.data_ptr() % 512 == 0 for one in tensors)
     del found, tensors
     assert torch.cuda.memory_allocated() == before
+
+
+def test_each_part_of_a_plan_has_a_block_of_its_own(kept, port):
+    """So that the memory of one is free while the other's is read."""
+    program, weights = packed(port)
+    kept.keep(program, port, port.dtype, weights)
+    torch.cuda.synchronize()
+    cut = len(weights) // 2
+    found = kept.find(program, port, port.dtype, [cut])
+    check_equal(found, weights)
+    gone = sum(layer_bytes(program, port.device, port.dtype)[:cut])
+    before = torch.cuda.memory_allocated()
+    found = (None,) * cut + found[cut:]
+    assert before - torch.cuda.memory_allocated() >= gone
 
 
 def test_nothing_waits_for_the_card(kept, port):

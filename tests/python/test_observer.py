@@ -143,8 +143,10 @@ def test_on_a_device_only_what_has_surely_been_written_is_shown(latent):
     assert batch.written_by_device
     batch.tensor.fill_(0.25)  # what lies there before
     picture, item = PartialPicture(batch, SIZE), batch.item(0)
-    torch.cuda._sleep(10**9)
     source = torch.ones(3, 1, 64, 64, device=device)
+    torch.cuda._sleep(1)  # once, for a kernel's first launch may wait for all others
+    torch.cuda.synchronize()
+    torch.cuda._sleep(10**9)
     target = item.target((0, 0, 0), (1, 64, 64))
     target.copy_(source, non_blocking=True)
     item.commit((0, 0, 0), (1, 64, 64), target)
