@@ -153,15 +153,22 @@ def check_run_allocated(make_run: Callable[[], ExactRun], plan: StreamPlan) -> N
     for _ in range(2):
         run = make_run()
         torch.cuda.synchronize()
-        before = torch.cuda.memory_allocated()
+        before = torch.cuda.memory_stats()
         torch.cuda.reset_peak_memory_stats()
         run.run()
         torch.cuda.synchronize()
+    after = torch.cuda.memory_stats()
+
+    def most(kind: str) -> int:
+        return after[f"{kind}_bytes.all.peak"] - before[f"{kind}_bytes.all.current"]
+
     # Moments with their scratch and the norms' vectors are counted by the request.
     allowed = plan.bytes + (1 << 20)
-    measured = torch.cuda.max_memory_allocated() - before
-    print(f"{plan.describe()}: planned {plan.bytes >> 20} MiB, measured {measured >> 20} MiB")
-    assert measured <= allowed, plan.describe()
+    asked, given = most("requested"), most("allocated")
+    print(f"{plan.describe()}: planned {plan.bytes >> 20} MiB, measured {given >> 20} MiB")
+    assert asked <= allowed, plan.describe()
+    # Of a block that torch's allocator hands out up to a megabyte stays unused, by chance.
+    assert given <= allowed + (1 << 20), plan.describe()
 
 
 def check_live_bytes(module, operation: str, source: torch.Tensor) -> None:
