@@ -182,4 +182,21 @@ class ProgramMaker {
   Layers layers_;
 };
 
+/// A decoder or encoder without norms, and a clip that it can take.
+struct Case {
+  Layers layers;
+  Size clip = {};
+};
+
+inline Case random_case(Random& random, bool attention) {
+  ProgramMaker maker(random);
+  Case made;
+  const bool decoding = random.one_in(2);
+  made.layers = decoding ? maker.decoder(attention) : maker.encoder(attention);
+  if (random.one_in(3)) made.layers = ProgramMaker::going_on(made.layers);
+  const std::int64_t rows = decoding ? random.in(1, 9) : random.in(8, 40);
+  made.clip = {maker.frames_for(made.layers), rows, decoding ? 1 : 8, 1};
+  return made;
+}
+
 }  // namespace truetile::testing

@@ -12,32 +12,17 @@
 namespace truetile {
 namespace {
 
+using testing::Case;
 using testing::Executor;
 using testing::Plane;
 using testing::ProgramMaker;
 using testing::Random;
+using testing::random_case;
 
 Plane random_input(Random& random, std::int64_t frames, std::int64_t rows) {
   Plane plane(frames, rows);
   for (auto& cell : plane.cells) cell = static_cast<testing::Cell>(random.in(1, 1LL << 60));
   return plane;
-}
-
-struct Case {
-  Layers layers;
-  Size clip = {};
-};
-
-/// A decoder or encoder with a clip that it can take.
-Case random_case(Random& random, bool attention) {
-  ProgramMaker maker(random);
-  Case made;
-  const bool decoding = random.one_in(2);
-  made.layers = decoding ? maker.decoder(attention) : maker.encoder(attention);
-  if (random.one_in(3)) made.layers = ProgramMaker::going_on(made.layers);
-  const std::int64_t rows = decoding ? random.in(1, 9) : random.in(8, 40);
-  made.clip = {maker.frames_for(made.layers), rows, decoding ? 1 : 8, 1};
-  return made;
 }
 
 void expect_equal(const Plane& got, const Plane& want, std::int64_t from) {
@@ -149,23 +134,6 @@ TEST(Stream, BuffersThatLiveTogetherNeverOverlap) {
         ASSERT_TRUE(apart) << i << " and " << j;
       }
     }
-  }
-}
-
-TEST(Stream, PlansGetSmallerAsTheyGetSlowerAndTheBudgetDecides) {
-  Random random(5);
-  for (int round = 0; round < 30; ++round) {
-    const Case one = random_case(random, random.one_in(2));
-    const std::vector<StreamPlan> plans = candidates(one.layers, one.clip, 2);
-    ASSERT_FALSE(plans.empty());
-    for (std::size_t i = 0; i + 1 < plans.size(); ++i) {
-      ASSERT_LE(plans[i].seconds, plans[i + 1].seconds);
-      ASSERT_GT(plans[i].bytes, plans[i + 1].bytes);
-    }
-    for (const StreamPlan& plan : plans) {
-      ASSERT_EQ(choose_plan(plans, plan.bytes).segments, plan.segments);
-    }
-    EXPECT_THROW((void)choose_plan(plans, plans.back().bytes - 1), BudgetError);
   }
 }
 

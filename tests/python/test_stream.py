@@ -127,15 +127,16 @@ def test_bytes_of_attention_agree(
     assert found[0] == found[1]
 
 
-@given(programs())
+@given(programs(), st.booleans())
 @settings(max_examples=40, deadline=None)
-def test_plans_agree(case: dict) -> None:
+def test_plans_agree(case: dict, weighed: bool) -> None:
     # Enough for every halving; what happens below is test_schedules_agree's.
     assume(min(case["clip"][1:3]) >> halvings(case))
     found = []
     for module in _backends():
         layers = layers_of(module, case)
-        plans = module.candidates(layers, case["clip"], 2)
+        weights = [1000 * index for index in range(len(layers))] if weighed else []
+        plans = module.candidates(layers, case["clip"], 2, weights=weights)
         found.append(
             [repr(module.cuts(layers, case["clip"]))]
             + [(repr(plan.segments), plan.bytes, plan.describe()) for plan in plans]
