@@ -7,7 +7,8 @@ import weakref
 
 import pytest
 import torch
-from exact_cases import latents, wan
+from exact_cases import latents
+from video_modules import wan
 
 import truetile
 from truetile.engine import exact_request, selftest
