@@ -2,6 +2,7 @@
 #include "bindings/record.hpp"
 #include "core/stream/passes.hpp"
 #include "core/stream/plan.hpp"
+#include "core/stream/values.hpp"
 
 namespace truetile::bindings {
 namespace {

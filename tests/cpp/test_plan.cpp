@@ -9,6 +9,7 @@
 #include "core/stream/frames.hpp"
 #include "core/stream/passes.hpp"
 #include "core/stream/plan.hpp"
+#include "core/stream/values.hpp"
 #include "stream_programs.hpp"
 
 namespace truetile {

@@ -6,6 +6,7 @@
 
 #include "core/error.hpp"
 #include "core/stream/plan.hpp"
+#include "core/stream/values.hpp"
 #include "stream_executor.hpp"
 #include "stream_programs.hpp"
 

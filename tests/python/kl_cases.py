@@ -6,7 +6,7 @@ import torch
 from exact_cases import clip_size
 
 from truetile.families.program import Program
-from truetile.native.stream.layer import clean_cuts
+from truetile.native.stream.values import clean_cuts
 from truetile.stream import LayerKind, StreamPlan, candidates, make_passes, pass_targets
 
 # Of SD 1.5 and SDXL.

@@ -2,6 +2,7 @@
 #include <cstddef>
 
 #include "core/stream/plan.hpp"
+#include "core/stream/values.hpp"
 
 namespace truetile {
 namespace {

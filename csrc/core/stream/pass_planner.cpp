@@ -9,6 +9,7 @@
 #include "core/error.hpp"
 #include "core/stream/pass_options.hpp"
 #include "core/stream/passes.hpp"
+#include "core/stream/values.hpp"
 
 namespace truetile {
 namespace {

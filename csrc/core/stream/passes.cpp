@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "core/error.hpp"
+#include "core/stream/values.hpp"
 
 namespace truetile {
 namespace {

@@ -7,6 +7,7 @@
 #include "core/cost.hpp"
 #include "core/error.hpp"
 #include "core/stream/passes.hpp"
+#include "core/stream/values.hpp"
 
 namespace truetile {
 namespace {

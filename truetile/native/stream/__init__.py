@@ -15,13 +15,14 @@ from .attention import (
 from .costs import Speed, StreamPlan
 from .frames import FramePlan, LayerFrames
 from .handover import Handover
-from .layer import AxisRule, LayerKind, StreamLayer, value_sizes
+from .layer import AxisRule, LayerKind, StreamLayer
 from .passes import make_passes, outside_reads, pass_targets, plan_bytes
 from .placement import Buffer, Placement, place
 from .plan import candidates, choose_plan, cuts
 from .rows import LayerRows, RowPlan, StripRows, ValueRows
 from .schedule import Schedule, Segment
 from .shuffle import Shuffle, TimeRule, frames_read
+from .values import value_sizes
 
 __all__ = [
     "AttentionWay",

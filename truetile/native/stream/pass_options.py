@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from .costs import Speed, segment_seconds, strip_heights
 from .frames import chunk_lengths
-from .layer import Size, StreamLayer, value_sizes
+from .layer import Size, StreamLayer
 from .passes import has_attention, query_choices
 from .schedule import Schedule, Segment
+from .values import value_sizes
 
 
 @dataclass(frozen=True)

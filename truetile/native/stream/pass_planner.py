@@ -12,11 +12,12 @@ from dataclasses import replace
 
 from ..grid import require
 from .costs import Speed, StreamPlan, store_bytes
-from .layer import Size, StreamLayer, clean_cuts, value_sizes
+from .layer import Size, StreamLayer
 from .pass_options import PassOptions
 from .passes import may_overwrite, outside_reads, pass_targets
 from .schedule import Segment, layer_macs
 from .shuffle import TimeRule
+from .values import clean_cuts, value_sizes
 
 # The next plan is smaller by at least one part in so many; once there is none, twice as many.
 _STEP, _LAST_STEP = 12, 48

@@ -26,9 +26,10 @@ from ..grid import require, require_range
 from .attention import attention_bytes, attention_rows
 from .frames import FramePlan, LayerFrames, frame_limits
 from .handover import Handover, handovers
-from .layer import LayerKind, Size, StreamLayer, value_sizes
+from .layer import LayerKind, Size, StreamLayer
 from .placement import Buffer, place, round_up
 from .rows import RowPlan, StripRows, row_limits
+from .values import value_sizes
 
 BLOCK = 512  # torch's CUDA allocator hands out multiples of so many bytes
 _FP32_BYTES = 4
