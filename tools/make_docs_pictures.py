@@ -28,7 +28,7 @@ _SETTINGS = {
 }
 _PREVIEWS = {"Comfy.Execution.PreviewMethod": "auto"}
 _WINDOW = (1800, 1300)
-_SMALL_WINDOW = (1280, 860)
+_SMALL_WINDOW = (1280, 880)
 _RUN = """async (workflow) => {
   await app.loadGraphData(workflow, true, true)
   await new Promise((done) => setTimeout(done, 1500))

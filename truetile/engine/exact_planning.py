@@ -19,7 +19,7 @@ from .weight_bytes import layer_bytes, packed_bytes, packing_bytes
 if TYPE_CHECKING:
     import torch
 
-    from ..api import Settings
+    from ..settings import Settings
     from .ports import VaePort
 
 # Estimates leave out what the driver and cuDNN take for themselves.
