@@ -17,7 +17,7 @@ from truetile.engine.exact_weights import pack
 from truetile.engine.output import IDENTITY, HostBatch
 from truetile.families.program import Program
 from truetile.families.recognise import program_of
-from truetile.stream import Segment, StreamPlan, candidates, cuts, value_sizes
+from truetile.stream import Schedule, Segment, StreamPlan, candidates, cuts, value_sizes
 
 TOLERANCE = 1e-4  # on a signal of [-1, 1]; the layers' sums run in another order
 
@@ -173,11 +173,13 @@ def check_run_allocated(make_run: Callable[[], ExactRun], plan: StreamPlan) -> N
 
 def check_live_bytes(module, operation: str, source: torch.Tensor) -> None:
     """No more bytes live than every fourth plan says, and no fewer than half."""
-    program = program_for(module, operation, source)
-    for plan in candidates(program.shapes, clip_size(source), 4)[::4]:
+    program, clip = program_for(module, operation, source), clip_size(source)
+    for plan in candidates(program.shapes, clip, 4)[::4]:
         _, run = program_run(program, source, [plan])
         with LiveBytes() as live:
             run.run()
-        assert 0.5 * plan.bytes <= live.peak <= plan.bytes, plan.describe()
+        # There is no place here from which pixels depart.
+        departing = Schedule(program.shapes, clip, plan.segments[-1], 4).departure_bytes
+        assert 0.5 * (plan.bytes - departing) <= live.peak <= plan.bytes, plan.describe()
         # A copy of what is merged, which a norm may read in place, and three steps of a norm.
         assert live.twin_copies <= 4
