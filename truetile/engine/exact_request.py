@@ -154,8 +154,10 @@ class ExactRequest:
     def _kept_or_packed(self, dtype: torch.dtype) -> Weights:
         """Raises LadderExhausted."""
         program, port = self._plan.program, self._port
-        # What leaves at different times lies in different blocks.
-        cuts = [segment.first for segment in self._plan.plans[0].segments[1:]]
+        cuts: list[int] = []
+        if weights_leave(program, self._items()):
+            # What leaves at different times lies in different blocks.
+            cuts = [segment.first for segment in self._plan.plans[0].segments[1:]]
         try:
             weights = KEPT.find(program, port, dtype, cuts)
             if weights is None:
