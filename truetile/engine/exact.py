@@ -210,6 +210,8 @@ class ExactRun:
 
     def _fail(self, segment: Segment, output: Output | None, finished: int) -> None:
         """Keeps what a segment made before memory ran out."""
+        if output is self._task.sink:
+            output.settle()
         if segment.over >= 0:
             if isinstance(output, MeasuredOutput) and output.begun:
                 # Its input is gone where its output lies: only the beginning is left.
