@@ -10,7 +10,6 @@ from live_bytes import LiveBytes
 
 import truetile
 from truetile.engine.attention import attention_way
-from truetile.engine.call_weights import CallWeights
 from truetile.engine.exact import ExactRun
 from truetile.engine.exact_job import ExactJob, exact_run
 from truetile.engine.exact_weights import pack
@@ -100,7 +99,7 @@ def program_run(program: Program, source: torch.Tensor, plans: list[StreamPlan])
         program, source[0], lambda x: x, batch.item(0), IDENTITY, source.device, source.dtype
     )
     weights = pack(program, source.device, source.dtype)
-    return batch, exact_run(job, plans, CallWeights(lambda: weights))
+    return batch, exact_run(job, plans, lambda _: weights)
 
 
 def run_exact(module, operation: str, source: torch.Tensor, plan: StreamPlan) -> torch.Tensor:

@@ -273,7 +273,7 @@ def test_the_memory_account_names_what_a_run_holds() -> None:
         if names:  # once is enough: it looks at all objects of the process
             return
         held = [one for one in gc.get_objects() if type(one) is SegmentBuffers]
-        weight = run._weights.needed_from(0)[0].weight
+        weight = run._weights(0)[0].weight
         found = [Found(weight, 1), *(Found(one._workspace, 1) for one in held)]
         name_holders(found)
         names.update(entry.where for entry in found)

@@ -20,7 +20,6 @@ from hunyuan10_cases import hunyuan10, plans_of, rolled
 from video_modules import wan
 
 from truetile.engine import exact_source
-from truetile.engine.call_weights import CallWeights
 from truetile.engine.exact_job import ExactJob, exact_run
 from truetile.engine.exact_source import ClipSource
 from truetile.engine.exact_weights import pack
@@ -134,7 +133,7 @@ def make_run(program, source: torch.Tensor, plan, dtype=torch.float32):
     )
     job = ExactJob(program, source[0], pixels_in, batch.item(0), IDENTITY, CUDA, dtype)
     weights = pack(program, CUDA, dtype)
-    return batch, exact_run(job, [plan], CallWeights(lambda: weights))
+    return batch, exact_run(job, [plan], lambda _: weights)
 
 
 def _case(name: str, operation: str):

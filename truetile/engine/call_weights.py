@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from .exact_weights import Packed
 
 Weights = tuple[Packed | None, ...]
+NeededFrom = Callable[[int], Weights]  # see `CallWeights.needed_from`
 
 
 class CallWeights:
@@ -31,10 +32,6 @@ class CallWeights:
             self._held = (None,) * first + self._held[first:]
             self._first = first
         return self._held
-
-    def of(self, first: int, last: int) -> CallWeights:
-        """Those of layers [first, last), counted from 0; they stay as long as these do."""
-        return CallWeights(lambda: self.needed_from(0)[first:last])
 
     def drop(self) -> None:
         """Gives all of them up."""

@@ -13,7 +13,7 @@ import torch
 from ..errors import LadderExhausted
 from ..report import human_bytes
 from ..stream import Segment, Span, StreamPlan, outside_reads, value_sizes
-from .call_weights import CallWeights
+from .call_weights import NeededFrom
 from .cudnn import tune_once
 from .exact_carry import last_runs
 from .exact_output import MeasuredOutput, Output, Store
@@ -30,7 +30,7 @@ _NEXT_SHARE = 0.9
 class ExactRun:
     """Works on the first of `plans`, which are sorted by falling need, and falls on demand."""
 
-    def __init__(self, task: Task, plans: Sequence[StreamPlan], weights: CallWeights) -> None:
+    def __init__(self, task: Task, plans: Sequence[StreamPlan], weights: NeededFrom) -> None:
         self._task = task
         self._plans = list(plans)
         self._weights = weights
@@ -85,7 +85,7 @@ class ExactRun:
         self._drop_unused(left)
         begins = [(one, self._finished.get(one.last, 0)) for one in left]
         first = left[0].first if left else 0
-        tune_once(self._task, self._schedules, self._weights.needed_from(first), begins)
+        tune_once(self._task, self._schedules, self._weights(first), begins)
         work = [self._schedules.macs(segment) for segment in left]
         done = 0.0
         for at, segment in enumerate(left):
@@ -165,6 +165,8 @@ class ExactRun:
             self._fail(segment, output, finished)
             return False
         finally:
+            if output is task.sink:
+                output.settle()
             whole = begin == 0 and finished == rows
             self.tally.macs += (
                 self._schedules.macs(segment) if whole else macs_of(schedule, until=finished)
@@ -192,15 +194,13 @@ class ExactRun:
     def _pass_weights(self, segment: Segment) -> tuple[Packed, ...]:
         """The layers' weights, with the norms of a segment ready to use."""
         first, last = segment.first, segment.last
-        weights = list(self._weights.needed_from(first)[first:last])
+        weights = list(self._weights(first)[first:last])
         for at, shape in enumerate(self._task.program.shapes[first:last]):
             if shape.groups:
                 weights[at] = weights[at].with_moments(self._moments[shape.source])
         return tuple(weights)
 
     def _finish(self, segment: Segment, output: Output) -> None:
-        if output is self._task.sink:
-            output.settle()
         if segment.last in self._groups:
             self._moments[segment.last] = output.moments
         if segment.keep:
@@ -210,8 +210,6 @@ class ExactRun:
 
     def _fail(self, segment: Segment, output: Output | None, finished: int) -> None:
         """Keeps what a segment made before memory ran out."""
-        if output is self._task.sink:
-            output.settle()
         if segment.over >= 0:
             if isinstance(output, MeasuredOutput) and output.begun:
                 # Its input is gone where its output lies: only the beginning is left.

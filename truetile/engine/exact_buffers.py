@@ -203,10 +203,8 @@ class SegmentBuffers:
 
         def kept() -> Copy:
             frames, rows = self._chunk[at].out, self._strip.values[at].window
-            count, top = (
-                self._strip.layers[at].out.begin - rows.begin,
-                self._strip.layers[at + 1].top,
-            )
+            count = self._strip.layers[at].out.begin - rows.begin
+            top = self._strip.layers[at + 1].top
             lines = self._lines[at][frames.begin : frames.end, :count]
             return lines, padded[:, top : top + count]
 

@@ -9,7 +9,7 @@ import torch
 
 from ..families.program import Program
 from ..stream import StreamPlan
-from .call_weights import CallWeights
+from .call_weights import NeededFrom
 from .exact import ExactRun
 from .exact_output import HostSink
 from .exact_rolled import RolledRun
@@ -38,7 +38,7 @@ class ExactJob:
 
 
 def exact_run(
-    job: ExactJob, plans: Sequence[StreamPlan], weights: CallWeights
+    job: ExactJob, plans: Sequence[StreamPlan], weights: NeededFrom
 ) -> ExactRun | RolledRun:
     """What will do a job by the first of `plans`, which are sorted by falling need."""
     c, t, h, w = job.source.shape

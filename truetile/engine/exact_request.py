@@ -12,7 +12,7 @@ from ..memory import tensors
 from ..report import Report, human_bytes
 from ..stream import StreamPlan, value_sizes
 from . import selftest
-from .call_weights import CallWeights, Weights
+from .call_weights import CallWeights, NeededFrom, Weights
 from .exact_buffers import SegmentBuffers
 from .exact_job import ExactJob, exact_run
 from .exact_output import Store
@@ -138,13 +138,13 @@ class ExactRequest:
                 "the weights or this VAE's code are at fault"
             )
 
-    def _packed(self, dtype: torch.dtype) -> CallWeights:
+    def _packed(self, dtype: torch.dtype) -> NeededFrom:
         """The weights in `dtype`, in place of those in another one."""
         if self._weights is None or self._weights[0] != dtype:
             self._drop_weights()
             leaving = weights_leave(self._plan.program, self._items())
             self._weights = dtype, CallWeights(lambda: self._kept_or_packed(dtype), leaving)
-        return self._weights[1]
+        return self._weights[1].needed_from
 
     def _drop_weights(self) -> None:
         if self._weights is not None:

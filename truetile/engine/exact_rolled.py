@@ -14,7 +14,7 @@ import torch
 
 from ..errors import LadderExhausted
 from ..stream import Segment, StreamPlan, value_sizes
-from .call_weights import CallWeights
+from .call_weights import NeededFrom
 from .exact import ExactRun, smaller_plans
 from .exact_carry import Carry
 from .exact_output import Sink, Store
@@ -27,7 +27,7 @@ from .memory import is_out_of_memory, release
 class RolledRun:
     """Works on the first of `plans`, which are sorted by falling need, and falls on demand."""
 
-    def __init__(self, task: Task, plans: Sequence[StreamPlan], weights: CallWeights) -> None:
+    def __init__(self, task: Task, plans: Sequence[StreamPlan], weights: NeededFrom) -> None:
         self._task = task
         self._plans = list(plans)
         self._weights = weights
@@ -75,7 +75,6 @@ class RolledRun:
     def _attempt(self, stage: Stage, task: Task, check_interrupt, report) -> bool:
         """All parts of a stage on the plan at hand; False when memory ran out."""
         plan = stage.plan(self._plans[0])
-        weights = self._weights.of(stage.first, stage.last)
         done = 0.0
         try:
             carry = self._carry(stage)
@@ -89,7 +88,7 @@ class RolledRun:
                     sink=task.sink.of(part.made),
                     carry=carry,
                 )
-                run = ExactRun(inner, [plan], weights)
+                run = ExactRun(inner, [plan], lambda _: self._weights(0)[stage.first : stage.last])
                 run.work(
                     check_interrupt, lambda share, done=done, own=own: report(done + share * own)
                 )

@@ -22,7 +22,6 @@ from ..stream import (
     pass_targets,
     value_sizes,
 )
-from .call_weights import CallWeights
 from .exact_job import ExactJob, exact_run
 from .exact_stages import stages_of
 from .exact_weights import pack
@@ -103,11 +102,8 @@ def _exact(port: VaePort, program: Program, source: torch.Tensor) -> torch.Tenso
         pin=False,
     )
     job = ExactJob(program, source[0], _same, batch.item(0), IDENTITY, port.device, port.dtype)
-    weights = CallWeights(lambda: pack(program, port.device, port.dtype, port.weight))
-    try:
-        exact_run(job, [StreamPlan(tuple(parts), 0, 0.0)], weights).run()
-    finally:
-        weights.drop()
+    weights = pack(program, port.device, port.dtype, port.weight)
+    exact_run(job, [StreamPlan(tuple(parts), 0, 0.0)], lambda _: weights).run()
     return batch.finish()
 
 
