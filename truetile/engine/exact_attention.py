@@ -16,6 +16,7 @@ from .. import native
 from ..stream import AttentionWay, attention_piece
 from .attention import by_products, by_sdpa
 from .exact_weights import Packed
+from .memory import carved
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,7 @@ def attend_clip(out: torch.Tensor, x: torch.Tensor, weights: Packed, how: Attent
     tokens = t * h * w
     own = h * w if how.causal else tokens
     piece = min(own, attention_piece(tokens, how.rows))
-    seen = x.new_empty((tokens, c))
-    queries, made = (x.new_empty((piece, c)) for _ in range(2))
+    seen, queries, made = carved([(tokens, c), (piece, c), (piece, c)], x.dtype, x.device)
     source, target = x.reshape(tokens, c), out.view(tokens, c)
     norm = weights.gamma, weights.beta
     native.norm_pad(source[None, None], seen[None, None], *norm, rms=weights.rms)

@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "83202ce61c13"  # of csrc, by tools/stamp_sources.py
+SOURCES = "2513df85f163"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"

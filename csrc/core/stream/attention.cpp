@@ -16,6 +16,10 @@ constexpr std::int64_t kFewestRows = 32;
 // A core takes 32 rows (GPU) to 256 (CPU) of a fused call: with fewer in all, cores are idle.
 constexpr std::int64_t kFusedRows = 8192;
 constexpr std::int64_t kFp32Bytes = 4;
+// Torch's CUDA allocator divides a block only where more than a megabyte would be left of it. Five
+// may be so at once: of what is read, of weights, of tokens with queries, of scores, of softmax.
+constexpr std::int64_t kUndivided = 1 << 20;
+constexpr std::int64_t kUndividedBlocks = 5;
 
 }  // namespace
 
@@ -68,7 +72,8 @@ std::int64_t attention_bytes(std::int64_t tokens, std::int64_t rows, std::int64_
       fp32 = seen + 2 * few + 2 * scores + (coarse ? 2 * seen + few : 0);
       break;
   }
-  return values * elem_bytes + fp32 * kFp32Bytes;
+  const std::int64_t undivided = seen * elem_bytes > kUndivided ? kUndividedBlocks * kUndivided : 0;
+  return values * elem_bytes + fp32 * kFp32Bytes + undivided;
 }
 
 }  // namespace truetile

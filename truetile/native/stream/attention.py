@@ -15,6 +15,9 @@ _PIECE = 4096  # tokens: with fewer, launches take longer than the work
 _MOST_SCORES, _FEWEST_SCORES, _FEWEST_ROWS = 4 * _SCORES, _SCORES // 4, 32
 # A core takes 32 rows (GPU) to 256 (CPU) of a fused call: with fewer in all, cores are idle.
 _FUSED_ROWS = 8192
+# Torch's CUDA allocator divides a block only where more than a megabyte would be left of it. Five
+# may be so at once: of what is read, of weights, of tokens with queries, of scores, of softmax.
+_UNDIVIDED, _UNDIVIDED_BLOCKS = 1 << 20, 5
 
 
 class AttentionWay(enum.IntEnum):
@@ -81,4 +84,5 @@ def attention_bytes(
         # queries are copied before, weights and result after.
         values += scores + few if coarse else 0
         fp32 = seen + 2 * few + 2 * scores + (2 * seen + few if coarse else 0)
-    return values * elem_bytes + fp32 * _FP32_BYTES
+    undivided = _UNDIVIDED_BLOCKS * _UNDIVIDED if seen * elem_bytes > _UNDIVIDED else 0
+    return values * elem_bytes + fp32 * _FP32_BYTES + undivided
