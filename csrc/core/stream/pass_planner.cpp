@@ -16,7 +16,7 @@ namespace {
 
 // The next plan is smaller by at least one part in so many; once there is none, twice as many.
 constexpr std::int64_t kStep = 12;
-constexpr std::int64_t kLastStep = 4 * kStep;
+constexpr std::int64_t kLastStep = 16 * kStep;
 
 /// Only a base, a value that alone is enough to go on from, starts a span of passes; inside a span
 /// everything is made again from its start, except that the middle of a residual block may be

@@ -20,7 +20,7 @@ from .shuffle import TimeRule
 from .values import clean_cuts, value_sizes
 
 # The next plan is smaller by at least one part in so many; once there is none, twice as many.
-_STEP, _LAST_STEP = 12, 48
+_STEP, _LAST_STEP = 12, 192
 
 
 def pass_plans(
