@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/stream/schedule.hpp"
+#include "core/stream/values.hpp"
 
 namespace truetile::testing {
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..families.program import Roll
-from ..native.stream.costs import store_bytes
+from ..native.stream.values import store_bytes
 from ..stream import Speed, StreamPlan, candidates, value_sizes
 from .exact_carry import carried_sizes
 from .exact_stages import Part, Shapes, Size, Stage, stages_of

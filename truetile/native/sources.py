@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "9756422b1cd1"  # of csrc, by tools/stamp_sources.py
+SOURCES = "f946080dcfc2"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"

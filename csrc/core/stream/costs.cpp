@@ -54,10 +54,6 @@ std::string StreamPlan::describe() const {
   return listed;
 }
 
-std::int64_t store_bytes(const Size& size, std::int64_t elem_bytes) {
-  return round_up(size[0] * size[1] * size[2] * size[3] * elem_bytes, kTorchBlock);
-}
-
 double segment_seconds(const Schedule& schedule, const Speed& speed) {
   double device = 0;
   double host = 0;

@@ -30,9 +30,6 @@ struct StreamPlan {
   [[nodiscard]] std::string describe() const;
 };
 
-/// A whole value between two segments.
-[[nodiscard]] std::int64_t store_bytes(const Size& size, std::int64_t elem_bytes);
-
 /// Predicted time of a segment: tensor work and traffic, or launches where these take longer.
 [[nodiscard]] double segment_seconds(const Schedule& schedule, const Speed& speed);
 

@@ -9,15 +9,6 @@
 namespace truetile {
 namespace {
 
-constexpr std::int64_t kFp32Bytes = 4;
-// Convolutions take a scratch of their own, as measured: none to 24 MiB, or less than twice their
-// result where that is less.
-constexpr std::int64_t kConvolutionScratch = std::int64_t{24} << 20;
-// Pixels have no more channels. An input of them is copied into blocks, which end so many columns
-// later.
-constexpr std::int64_t kFewChannels = 4;
-constexpr std::int64_t kBlockColumns = 16;
-
 std::int64_t checked_bytes(std::int64_t elem_bytes) {
   require_range("elem_bytes", elem_bytes, 1, 8);
   return elem_bytes;
@@ -68,12 +59,13 @@ Schedule::Schedule(const Layers& layers, std::vector<Size> sizes, const Segment&
     Size cache = padded(at);
     cache[0] = chunk_count() > 1 ? own[at].cached_frames() : 0;
     caches_.push_back(cache);
-    line_bytes_ += blocks(lines_.back());
-    cache_bytes_ += blocks(caches_.back());
-    call_bytes_ = std::max(call_bytes_, call(at));
-    landing_bytes_ = std::max(landing_bytes_, landing(at));
+    line_bytes_ += store_bytes(lines_.back(), elem_bytes_);
+    cache_bytes_ += store_bytes(caches_.back(), elem_bytes_);
+    const LayerCall one = call(at);
+    call_bytes_ = std::max(call_bytes_, one.bytes());
+    landing_bytes_ = std::max(landing_bytes_, one.landing_bytes());
+    if (one.last && gives_out()) departure_bytes_ = one.departure_bytes();
   }
-  departure_bytes_ = departure();
   buffers_ = make_buffers();
   placement_ = place(buffers_);
 }
@@ -135,101 +127,36 @@ std::vector<Buffer> Schedule::make_buffers() const {
   std::vector<Buffer> buffers;
   for (std::size_t at = 0; at < own.size(); ++at) {
     const auto fill = static_cast<std::int64_t>(3 * at);
-    const std::int64_t input = own[at].padded ? bytes(padded(at)) : 0;
+    const std::int64_t input = own[at].padded ? value_bytes(padded(at), elem_bytes_) : 0;
     // The segment's own output goes to its store or to the host.
     const bool windowed = at + 1 < own.size() && handovers_[at] != Handover::kDirect;
     const std::int64_t rows = windowed ? rows_.window[at] : 0;
-    const std::int64_t window = bytes({frames_.out[at], rows, made(at)[2], made(at)[3]});
+    const std::int64_t window =
+        value_bytes({frames_.out[at], rows, made(at)[2], made(at)[3]}, elem_bytes_);
     buffers.push_back({.bytes = input, .begin = fill, .end = fill + 1});
     buffers.push_back({.bytes = window, .begin = fill + 2, .end = last[at]});
   }
   return buffers;
 }
 
-std::int64_t Schedule::call(std::size_t at) const {
+LayerCall Schedule::call(std::size_t at) const {
   const StreamLayer& layer = layers()[at];
   const Size& size = made(at);
-  if (layer.attends()) {
-    const std::int64_t bytes =
-        attention_bytes(tokens(at), queries(at), size[3], elem_bytes_, layer.way);
-    return round_up(bytes, kTorchBlock);
-  }
-  std::int64_t frames = frames_.convolved[at];
-  if (layer.kind == LayerKind::kTimeUp) frames *= 2;
-  if (layer.kind == LayerKind::kTimeDown) frames /= 2;
-  if (layer.kind == LayerKind::kConv && halves(layer.time())) frames = frames_.out[at];
-  // Phases are made side by side in the channels, one row and column of each too many.
-  const std::int64_t phases = layer.up_t() * layer.rows.up * layer.columns.up;
-  const Size result = {frames, layer.rows.up > 1 ? rows_.padded[at] - 1 : rows_.out[at],
-                       layer.columns.up > 1 ? padded(at)[2] - 1 : size[2], size[3] * phases};
-  const Size made_rows = {frames_.out[at], rows_.out[at], size[2], size[3]};
-  const std::int64_t scratch = std::min(kConvolutionScratch, 2 * blocks(result));
-  // Unpadded convolutions may copy what they read; a shuffle what it makes for the host.
-  std::int64_t total = blocks(result) + scratch + (layer.padded ? 0 : blocks(read(at)));
-  if (layer.padded && layer.in_channels <= kFewChannels) {
-    Size copied = padded(at);
-    copied[2] += kBlockColumns;
-    total += blocks(copied);
-  }
-  if (layer.kind == LayerKind::kShuffle) total = at + 1 < layers().size() ? 0 : blocks(made_rows);
-  // The phases of a result that has no place of its own are put together in a new one.
-  const bool placed = segment_.keep && segment_.last + 1 < static_cast<std::int64_t>(sizes_.size());
-  const bool last = at + 1 == layers().size();
-  if (phases > 1 && last && !placed) total += blocks(made_rows);
-  if (layer.averages()) total += blocks(made_rows);
-  if (layer.source == 0) {
-    // Where there is a padded input, it is all that is left of what was read.
-    if (layer.kind != LayerKind::kConv || !layer.padded) total += blocks(read(at));
-    total = std::max(total, converting(read(at)));
-  }
-  if (layer.residual == 0) total += converting(added(at));
-  return total;
-}
-
-/// Where what a layer reads of the clip arrives, as it lies on the host.
-std::int64_t Schedule::landing(std::size_t at) const {
-  const StreamLayer& layer = layers()[at];
-  const std::int64_t source = layer.source == 0 ? fp32_blocks(read(at)) : 0;
-  const std::int64_t residual = layer.residual == 0 ? fp32_blocks(added(at)) : 0;
-  return std::max(source, residual);
-}
-
-/// Where pixels lie while they are copied to the host; latents are written there at once.
-std::int64_t Schedule::departure() const {
-  const std::size_t at = layers().size() - 1;
-  const Size& size = made(at);
-  const bool stored = segment_.last + 1 < static_cast<std::int64_t>(sizes_.size());
-  if (stored || size[3] > kFewChannels) return 0;
-  return fp32_blocks({frames_.out[at], rows_.out[at], size[2], size[3]});
-}
-
-/// The most that a layer reads of its source.
-Size Schedule::read(std::size_t at) const {
-  const StreamLayer& layer = layers()[at];
   const std::int64_t columns = sizes_[static_cast<std::size_t>(layer.source)][2];
-  return {frames_.read[at], rows_.read[at], columns, layer.in_channels};
+  return {.layer = layer,
+          .elem_bytes = elem_bytes_,
+          .read = {frames_.read[at], rows_.read[at], columns, layer.in_channels},
+          .padded = padded(at),
+          .made = {frames_.out[at], rows_.out[at], size[2], size[3]},
+          .convolved = frames_.convolved[at],
+          .tokens = tokens(at),
+          .queries = queries(at),
+          .last = at + 1 == layers().size(),
+          .placed = segment_.keep && !gives_out()};
 }
 
-/// The most that it adds.
-Size Schedule::added(std::size_t at) const {
-  const StreamLayer& layer = layers()[at];
-  const std::int64_t channels = layer.residual_channels > 0 ? layer.residual_channels : made(at)[3];
-  return {frames_.out[at], rows_.out[at], made(at)[2], channels};
-}
-
-/// Of the clip, besides where it lands: two steps of its conversion at once.
-std::int64_t Schedule::converting(const Size& size) const noexcept { return 2 * fp32_blocks(size); }
-
-std::int64_t Schedule::fp32_blocks(const Size& size) const noexcept {
-  return round_up(bytes(size) / elem_bytes_ * kFp32Bytes, kTorchBlock);
-}
-
-std::int64_t Schedule::bytes(const Size& size) const noexcept {
-  return size[0] * size[1] * size[2] * size[3] * elem_bytes_;
-}
-
-std::int64_t Schedule::blocks(const Size& size) const noexcept {
-  return round_up(bytes(size), kTorchBlock);
+bool Schedule::gives_out() const noexcept {
+  return segment_.last + 1 == static_cast<std::int64_t>(sizes_.size());
 }
 
 }  // namespace truetile

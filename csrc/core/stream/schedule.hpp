@@ -6,12 +6,11 @@
 #include "core/stream/frames.hpp"
 #include "core/stream/handover.hpp"
 #include "core/stream/layer.hpp"
+#include "core/stream/layer_call.hpp"
 #include "core/stream/placement.hpp"
 #include "core/stream/rows.hpp"
 
 namespace truetile {
-
-inline constexpr std::int64_t kTorchBlock = 512;  ///< torch's CUDA allocator gives multiples of it
 
 /// Layers [first, last) in strips of `rows` output rows and chunks of `chunk`; 0 is whole. What the
 /// last layer makes is stored for later segments if `keep`, else only its moments are gathered.
@@ -100,15 +99,9 @@ class Schedule {
  private:
   [[nodiscard]] Size padded(std::size_t at) const;
   [[nodiscard]] std::vector<Buffer> make_buffers() const;
-  [[nodiscard]] std::int64_t call(std::size_t at) const;
-  [[nodiscard]] std::int64_t landing(std::size_t at) const;
-  [[nodiscard]] std::int64_t departure() const;
-  [[nodiscard]] Size read(std::size_t at) const;
-  [[nodiscard]] Size added(std::size_t at) const;
-  [[nodiscard]] std::int64_t converting(const Size& size) const noexcept;
-  [[nodiscard]] std::int64_t fp32_blocks(const Size& size) const noexcept;
-  [[nodiscard]] std::int64_t bytes(const Size& size) const noexcept;
-  [[nodiscard]] std::int64_t blocks(const Size& size) const noexcept;
+  [[nodiscard]] LayerCall call(std::size_t at) const;
+  /// Whether the segment makes the result of the program.
+  [[nodiscard]] bool gives_out() const noexcept;
 
   Segment segment_;
   std::int64_t elem_bytes_;

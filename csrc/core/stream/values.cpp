@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "core/error.hpp"
+#include "core/stream/placement.hpp"
 
 namespace truetile {
 namespace {
@@ -92,6 +93,14 @@ void check_shuffled(const StreamLayer& layer, std::string_view where) {
 }
 
 }  // namespace
+
+std::int64_t value_bytes(const Size& size, std::int64_t elem_bytes) noexcept {
+  return size[0] * size[1] * size[2] * size[3] * elem_bytes;
+}
+
+std::int64_t store_bytes(const Size& size, std::int64_t elem_bytes) noexcept {
+  return round_up(value_bytes(size, elem_bytes), kTorchBlock);
+}
 
 std::vector<Size> value_sizes(const Layers& layers, const Size& clip) {
   require_range("layers", static_cast<std::int64_t>(layers.size()), 1, kMaxLayers);

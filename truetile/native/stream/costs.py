@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .layer import Size, StreamLayer
-from .placement import round_up
 from .rows import RowPlan
-from .schedule import BLOCK, Schedule, Segment, layer_macs
+from .schedule import Schedule, Segment, layer_macs
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,6 @@ class StreamPlan:
         if strips:
             text += f", {len(strips)} in strips of {min(strips)} rows or more"
         return text
-
-
-def store_bytes(size: Size, elem_bytes: int) -> int:
-    """A whole value between two segments."""
-    t, h, w, c = size
-    return round_up(t * h * w * c * elem_bytes, BLOCK)
 
 
 def segment_seconds(schedule: Schedule, speed: Speed) -> float:

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..grid import require
-from .costs import Speed, StreamPlan, store_bytes
+from .costs import Speed, StreamPlan
 from .layer import Size, StreamLayer
 from .pass_options import PassOptions
 from .passes import may_overwrite, outside_reads, pass_targets
 from .schedule import Segment, layer_macs
 from .shuffle import TimeRule
-from .values import clean_cuts, value_sizes
+from .values import clean_cuts, store_bytes, value_sizes
 
 # The next plan is smaller by at least one part in so many; once there is none, twice as many.
 _STEP, _LAST_STEP = 12, 192

@@ -13,10 +13,9 @@ from dataclasses import replace
 
 from ..grid import require
 from .attention import attention_choices
-from .costs import store_bytes
 from .layer import LayerKind, Size, StreamLayer
 from .schedule import Schedule, Segment
-from .values import value_sizes
+from .values import store_bytes, value_sizes
 
 
 def pass_targets(layers: Sequence[StreamLayer]) -> list[int]:

@@ -13,14 +13,14 @@ from dataclasses import replace
 from ...errors import BudgetError
 from ..cost import format_bytes
 from ..grid import require, require_range
-from .costs import Speed, StreamPlan, segment_seconds, store_bytes, strip_heights
+from .costs import Speed, StreamPlan, segment_seconds, strip_heights
 from .frames import chunk_lengths
 from .layer import LayerKind, Size, StreamLayer
 from .pass_planner import pass_plans
 from .passes import query_choices
 from .schedule import Schedule, Segment
 from .shuffle import TimeRule
-from .values import clean_cuts, value_sizes
+from .values import clean_cuts, store_bytes, value_sizes
 
 
 def cuts(layers: Sequence[StreamLayer], clip: Size) -> list[int]:

@@ -23,22 +23,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..grid import require, require_range
-from .attention import attention_bytes, attention_rows
+from .attention import attention_rows
 from .frames import FramePlan, LayerFrames, frame_limits
 from .handover import Handover, handovers
 from .layer import LayerKind, Size, StreamLayer
+from .layer_call import LayerCall
 from .placement import Buffer, place, round_up
 from .rows import RowPlan, StripRows, row_limits
-from .values import value_sizes
-
-BLOCK = 512  # torch's CUDA allocator hands out multiples of so many bytes
-_FP32_BYTES = 4
-# Convolutions take a scratch of their own, as measured: none to 24 MiB, or less than twice their
-# result where that is less.
-_CONVOLUTION_SCRATCH = 24 << 20
-# Pixels have no more channels. An input of them is copied into blocks, which end so many columns
-# later.
-_FEW_CHANNELS, _BLOCK_COLUMNS = 4, 16
+from .values import BLOCK, store_bytes, value_bytes, value_sizes
 
 
 @dataclass(frozen=True)
@@ -169,11 +161,12 @@ class Schedule:
         self.caches = [self._cache(i) for i in own]
         placed = place(self._buffers())
         self.offsets, self.workspace_bytes = placed.offsets, placed.bytes
-        self.line_bytes = sum(self._blocks(shape) for shape in self.lines)
-        self.cache_bytes = sum(self._blocks(shape) for shape in self.caches)
-        self.call_bytes = max(map(self._call, own))
-        self.landing_bytes = max(map(self._landing, own))
-        self.departure_bytes = self._departure()
+        self.line_bytes = sum(store_bytes(size, self.elem_bytes) for size in self.lines)
+        self.cache_bytes = sum(store_bytes(size, self.elem_bytes) for size in self.caches)
+        calls = [self._call(at) for at in own]
+        self.call_bytes = max(call.bytes for call in calls)
+        self.landing_bytes = max(call.landing_bytes for call in calls)
+        self.departure_bytes = calls[-1].departure_bytes if self._gives_out() else 0
 
     def _line(self, at: int) -> Size:
         t, _, w, c = self.made(at)
@@ -220,92 +213,30 @@ class Schedule:
             buffers.append(Buffer(window, 3 * at + 2, last[at]))
         return buffers
 
-    def _call(self, at: int) -> int:
-        """Bytes that torch allocates while layer `first + at` runs."""
-        layer = self.layers[at]
-        _, _, w, c = self.made(at)
-        if layer.attends:
-            how = self.tokens(at), self.queries(at), c, self.elem_bytes, layer.way
-            return round_up(attention_bytes(*how), BLOCK)
-        # Phases are made side by side in the channels, one row and column of each too many.
-        phases = layer.up_t * layer.rows.up * layer.columns.up
-        result = (
-            self._convolved(at),
-            self._rows.padded[at] - 1 if layer.rows.up > 1 else self._rows.out[at],
-            self._padded(at)[2] - 1 if layer.columns.up > 1 else w,
-            c * phases,
+    def _call(self, at: int) -> LayerCall:
+        layer, last = self.layers[at], at + 1 == len(self.layers)
+        _, _, columns, channels = self.made(at)
+        return LayerCall(
+            layer,
+            self.elem_bytes,
+            read=(
+                self._frames.read[at],
+                self._rows.read[at],
+                self.sizes[layer.source][2],
+                layer.in_channels,
+            ),
+            padded=self._padded(at),
+            made=(self._frames.out[at], self._rows.out[at], columns, channels),
+            convolved=self._frames.convolved[at],
+            tokens=self.tokens(at),
+            queries=self.queries(at),
+            last=last,
+            placed=self.segment.keep and not self._gives_out(),
         )
-        made = (self._frames.out[at], self._rows.out[at], w, c)
-        if layer.kind == LayerKind.SHUFFLE:
-            # It copies nothing but what it makes for the host.
-            total = 0 if at + 1 < len(self.layers) else self._blocks(made)
-        else:
-            scratch = min(_CONVOLUTION_SCRATCH, 2 * self._blocks(result))
-            # Unpadded convolutions may copy what they read.
-            copied = 0 if layer.padded else self._blocks(self._read(at))
-            total = self._blocks(result) + scratch + copied
-            if layer.padded and layer.in_channels <= _FEW_CHANNELS:
-                frames, height, columns, channels = self._padded(at)
-                total += self._blocks((frames, height, columns + _BLOCK_COLUMNS, channels))
-        # The phases of a result that has no place of its own are put together in a new one.
-        placed = self.segment.keep and self.segment.last + 1 < len(self.sizes)
-        if phases > 1 and at + 1 == len(self.layers) and not placed:
-            total += self._blocks(made)
-        if layer.averages:
-            total += self._blocks(made)
-        if layer.source == 0:
-            if layer.kind != LayerKind.CONV or not layer.padded:
-                total += self._blocks(self._read(at))  # else its padded input is all that is left
-            total = max(total, self._converting(self._read(at)))
-        if layer.residual == 0:
-            total += self._converting(self._added(at))
-        return total
 
-    def _landing(self, at: int) -> int:
-        """Where what layer `first + at` reads of the clip arrives, as it lies on the host."""
-        layer = self.layers[at]
-        read = self._fp32_blocks(self._read(at)) if layer.source == 0 else 0
-        added = self._fp32_blocks(self._added(at)) if layer.residual == 0 else 0
-        return max(read, added)
+    def _gives_out(self) -> bool:
+        """Whether the segment makes the result of the program."""
+        return self.segment.last + 1 == len(self.sizes)
 
-    def _departure(self) -> int:
-        """Where pixels lie while they are copied to the host; latents are written there at once."""
-        at = len(self.layers) - 1
-        _, _, w, c = self.made(at)
-        if self.segment.last + 1 < len(self.sizes) or c > _FEW_CHANNELS:
-            return 0
-        return self._fp32_blocks((self._frames.out[at], self._rows.out[at], w, c))
-
-    def _read(self, at: int) -> Size:
-        """The most that layer `first + at` reads of its source."""
-        layer = self.layers[at]
-        columns = self.sizes[layer.source][2]
-        return self._frames.read[at], self._rows.read[at], columns, layer.in_channels
-
-    def _added(self, at: int) -> Size:
-        """The most that it adds."""
-        _, _, w, c = self.made(at)
-        return self._frames.out[at], self._rows.out[at], w, self.layers[at].residual_channels or c
-
-    def _convolved(self, at: int) -> int:
-        """The most frames that the convolution of layer `first + at` makes of each phase."""
-        layer, frames = self.layers[at], self._frames.convolved[at]
-        if layer.kind == LayerKind.TIME_UP:
-            return 2 * frames
-        if layer.kind == LayerKind.TIME_DOWN:
-            return frames // 2
-        return self._frames.out[at] if layer.time.halves else frames
-
-    def _converting(self, shape: Size) -> int:
-        """Of the clip, besides where it lands: two steps of its conversion at once."""
-        return 2 * self._fp32_blocks(shape)
-
-    def _fp32_blocks(self, shape: Size) -> int:
-        return round_up(self._bytes(shape) // self.elem_bytes * _FP32_BYTES, BLOCK)
-
-    def _bytes(self, shape: Size) -> int:
-        t, h, w, c = shape
-        return t * h * w * c * self.elem_bytes
-
-    def _blocks(self, shape: Size) -> int:
-        return round_up(self._bytes(shape), BLOCK)
+    def _bytes(self, size: Size) -> int:
+        return value_bytes(size, self.elem_bytes)

@@ -9,11 +9,24 @@ from collections.abc import Sequence
 
 from ..grid import require, require_range
 from .layer import AxisRule, LayerKind, Size, StreamLayer
+from .placement import round_up
 from .shuffle import Shuffle, TimeRule, frames_made
 
 MAX_LAYERS = 512
 MAX_EDGE = 1 << 24
 MAX_ELEMENTS = 1 << 42  # of one value
+BLOCK = 512  # torch's CUDA allocator hands out multiples of so many bytes
+
+
+def value_bytes(size: Size, elem_bytes: int) -> int:
+    """What a value, or a part of one, takes."""
+    t, h, w, c = size
+    return t * h * w * c * elem_bytes
+
+
+def store_bytes(size: Size, elem_bytes: int) -> int:
+    """The same of an allocation of its own, such as a whole value between two segments."""
+    return round_up(value_bytes(size, elem_bytes), BLOCK)
 
 
 def value_sizes(layers: Sequence[StreamLayer], clip: Size) -> list[Size]:
