@@ -90,8 +90,7 @@ class Offer:
     def usual(self) -> StreamPlan:
         """The one for plenty of memory: time and memory together cost least, nearly fastest."""
         most = max(one.bytes for one in self.plans)
-        passes = any(shape.groups for shape in self.program.shapes)
-        price = _BYTE_SECONDS_OF_PASSES if passes else _BYTE_SECONDS
+        price = _BYTE_SECONDS_OF_PASSES if self.program.in_passes else _BYTE_SECONDS
         return choose_plan(self.plans, most, _SLACK, price)
 
     def accepted(self, chosen: StreamPlan, why: str) -> ExactPlan:
@@ -110,7 +109,7 @@ def make_offer(port: VaePort, operation: str, source: torch.Tensor) -> Offer:
     clip = (frames, *source.shape[-2:], source.shape[1])
     weights = weights_in_plans(program, source.shape[0], port.device, port.dtype)
     beside = 0 if weights else packed_bytes(program, port.device, port.dtype)
-    if any(shape.groups for shape in program.shapes):
+    if program.in_passes:
         beside += _MOMENT_BYTES
     if port.device.type == "cpu":
         result = math.prod(value_sizes(program.shapes, clip)[-1])
@@ -129,7 +128,7 @@ def weights_leave(program: Program, items: int) -> bool:
 
     Passes read those of most layers until they end, other items and spans of a clip read all again.
     """
-    return items == 1 and program.roll is None and not any(one.groups for one in program.shapes)
+    return items == 1 and program.roll is None and not program.in_passes
 
 
 def weights_in_plans(

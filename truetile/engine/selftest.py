@@ -87,7 +87,7 @@ def _exact(port: VaePort, program: Program, source: torch.Tensor) -> torch.Tenso
     shapes, clip = program.shapes, (t, h, w, c)
     if program.roll is not None:
         parts = _staged(program, clip)
-    elif any(shape.groups for shape in shapes):
+    elif program.in_passes:
         parts = _passes(shapes, clip)
     else:
         parts = _cut(port, program, clip)

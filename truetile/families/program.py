@@ -93,6 +93,11 @@ class Program:
         """Frames behind the first one that its halvings of time make into one."""
         return 2 ** sum(layer.time.halves for layer in self.shapes)
 
+    @property
+    def in_passes(self) -> bool:
+        """Whether it runs in passes: a group norm needs the moments of a whole value first."""
+        return any(layer.shape.groups for layer in self.layers)
+
     def sees_clip(self, first: int, last: int) -> bool:
         """Whether one of layers [first, last) needs all frames at once."""
         layers = self.shapes[first:last]

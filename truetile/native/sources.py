@@ -2,5 +2,5 @@
 
 from .. import __version__
 
-SOURCES = "f946080dcfc2"  # of csrc, by tools/stamp_sources.py
+SOURCES = "13e194c49f45"  # of csrc, by tools/stamp_sources.py
 BUILD = f"{__version__}+{SOURCES}"

@@ -18,6 +18,7 @@ constexpr std::int64_t kFusedRows = 8192;
 constexpr std::int64_t kFp32Bytes = 4;
 // Torch's CUDA allocator divides a block only where more than a megabyte would be left of it. Five
 // may be so at once: of what is read, of weights, of tokens with queries, of scores, of softmax.
+// A way of attending does not say the device, so that they count on the CPU, too.
 constexpr std::int64_t kUndivided = 1 << 20;
 constexpr std::int64_t kUndividedBlocks = 5;
 

@@ -17,6 +17,7 @@ _MOST_SCORES, _FEWEST_SCORES, _FEWEST_ROWS = 4 * _SCORES, _SCORES // 4, 32
 _FUSED_ROWS = 8192
 # Torch's CUDA allocator divides a block only where more than a megabyte would be left of it. Five
 # may be so at once: of what is read, of weights, of tokens with queries, of scores, of softmax.
+# A way of attending does not say the device, so that they count on the CPU, too.
 _UNDIVIDED, _UNDIVIDED_BLOCKS = 1 << 20, 5
 
 

@@ -59,16 +59,16 @@ class LayerCall:
         if layer.source == 0:
             if layer.kind != LayerKind.CONV or not layer.padded:
                 total += self._blocks(self.read)  # else its padded input is all that is left
-            total = max(total, self._converting(self.read))
+            total = max(total, _converting(self.read))
         if layer.residual == 0:
-            total += self._converting(self._added())
+            total += _converting(self._added())
         return total
 
     @property
     def landing_bytes(self) -> int:
         """Where what it reads of the clip arrives, as it lies on the host."""
-        read = self._fp32_blocks(self.read) if self.layer.source == 0 else 0
-        added = self._fp32_blocks(self._added()) if self.layer.residual == 0 else 0
+        read = store_bytes(self.read, _FP32_BYTES) if self.layer.source == 0 else 0
+        added = store_bytes(self._added(), _FP32_BYTES) if self.layer.residual == 0 else 0
         return max(read, added)
 
     @property
@@ -77,7 +77,7 @@ class LayerCall:
 
         Latents are written there at once.
         """
-        return self._fp32_blocks(self.made) if self.made[3] <= _FEW_CHANNELS else 0
+        return store_bytes(self.made, _FP32_BYTES) if self.made[3] <= _FEW_CHANNELS else 0
 
     def _convolution(self) -> int:
         layer = self.layer
@@ -113,12 +113,10 @@ class LayerCall:
         """The most that it adds."""
         return *self.made[:3], self.layer.residual_channels or self.made[3]
 
-    def _converting(self, size: Size) -> int:
-        """Of the clip, besides where it lands: two steps of its conversion at once."""
-        return 2 * self._fp32_blocks(size)
-
-    def _fp32_blocks(self, size: Size) -> int:
-        return store_bytes(size, _FP32_BYTES)
-
     def _blocks(self, size: Size) -> int:
         return store_bytes(size, self.elem_bytes)
+
+
+def _converting(size: Size) -> int:
+    """Of the clip, besides where it lands: two steps of its conversion at once."""
+    return 2 * store_bytes(size, _FP32_BYTES)

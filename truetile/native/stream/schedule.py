@@ -203,12 +203,13 @@ class Schedule:
                     last[index] = max(last[index], moment)
         buffers = []
         for at, layer in enumerate(self.layers):
-            padded = self._bytes(self._padded(at)) if layer.padded else 0
+            padded = value_bytes(self._padded(at), self.elem_bytes) if layer.padded else 0
             _, _, columns, channels = self.made(at)
             # The segment's own output goes to its store or to the host.
             windowed = at + 1 < len(self.layers) and self._handovers[at] != Handover.DIRECT
             rows = self._rows.window[at] if windowed else 0
-            window = self._bytes((self._frames.out[at], rows, columns, channels))
+            size = self._frames.out[at], rows, columns, channels
+            window = value_bytes(size, self.elem_bytes)
             buffers.append(Buffer(padded, 3 * at, 3 * at + 1))
             buffers.append(Buffer(window, 3 * at + 2, last[at]))
         return buffers
@@ -237,6 +238,3 @@ class Schedule:
     def _gives_out(self) -> bool:
         """Whether the segment makes the result of the program."""
         return self.segment.last + 1 == len(self.sizes)
-
-    def _bytes(self, size: Size) -> int:
-        return value_bytes(size, self.elem_bytes)
